@@ -1,0 +1,154 @@
+"""Every collection with its indexes, declared once; `ensure_collections` makes them and is idempotent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymongo import ASCENDING, IndexModel
+from pymongo.database import Database
+from pymongo.errors import OperationFailure
+
+from schemas.errors import StoreError
+from schemas.timeframes import Timeframe
+
+Store = Database[Mapping[str, Any]]
+
+DAY_BARS = "crypto_market"
+MINUTE_BARS = "crypto_market_1m"
+SIGNALS = "crypto_signals"
+SIGNAL_REVISIONS = "crypto_signal_revisions"
+SIGNAL_EXPORTS = "signal_exports"
+SIGNAL_EXPORT_LEASES = "signal_export_leases"
+SIGNAL_RECEIPTS = "signal_receipts"
+IMPORT_REJECTS = "import_rejects"
+BAR_GAPS = "bar_gaps"
+WORKFLOW_RUNS = "workflow_runs"
+
+SIGNAL_KEY = ("strategy_id", "pair", "timeframe", "ts")
+TTL_INDEX = "ts_ttl"
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An ascending index; `unique` makes it a key."""
+
+    fields: tuple[str, ...]
+    unique: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection's name, what it holds in a sentence, and its indexes."""
+
+    name: str
+    holds: str
+    indexes: tuple[Index, ...] = field(default=())
+
+
+COLLECTIONS = (
+    Collection(DAY_BARS, "Closed bars of 1d.", (Index(("symbol", "date"), unique=True),)),
+    Collection(MINUTE_BARS, "Closed bars of 1m.", (Index(("symbol", "datetime"), unique=True),)),
+    Collection(SIGNALS, "What research decided, newest content.", (Index(SIGNAL_KEY, unique=True),)),
+    Collection(
+        SIGNAL_REVISIONS,
+        "Earlier contents of signals, append-only.",
+        (Index((*SIGNAL_KEY, "version"), unique=True),),
+    ),
+    Collection(SIGNAL_EXPORTS, "One document an export.", (Index(("strategy_id", "exported_at")), Index(("run_id",)))),
+    Collection(SIGNAL_EXPORT_LEASES, "Which run is exporting which strategy now."),
+    Collection(
+        SIGNAL_RECEIPTS,
+        "What a consumer did with each signal.",
+        (Index(("consumer", *SIGNAL_KEY), unique=True),),
+    ),
+    Collection(
+        IMPORT_REJECTS,
+        "Rows that imports refused, with the reason.",
+        (Index(("symbol", "timeframe", "time", "reason", "source"), unique=True),),
+    ),
+    Collection(BAR_GAPS, "Stretches without bars.", (Index(("symbol", "timeframe", "start"), unique=True),)),
+    Collection(
+        WORKFLOW_RUNS,
+        "One document a run of a graph.",
+        (Index(("run_id",), unique=True), Index(("name", "started_at"))),
+    ),
+)
+
+
+def bars_collection(timeframe: Timeframe) -> str:
+    """Return the collection that stores bars of a timeframe.
+
+    Raises
+    ------
+    StoreError
+        Where bars of that timeframe are not stored.
+    """
+    names = {"1m": MINUTE_BARS, "1d": DAY_BARS}
+    if timeframe.name not in names:
+        raise StoreError(f"Bars of 1m and 1d are stored, not of {timeframe}. Use one of these.")
+    return names[timeframe.name]
+
+
+def ensure_collections(db: Store, signal_ttl_days: int | None = None) -> list[str]:
+    """Make every collection and index that is missing, and return what was made, in words.
+
+    Parameters
+    ----------
+    db : Database
+        The database.
+    signal_ttl_days : int or None
+        Days after which MongoDB deletes a signal, counted from its `ts`; None keeps signals for ever (and drops
+        the index that an earlier setting made).
+
+    Raises
+    ------
+    StoreError
+        Where an index exists under the same fields with other options: stored data must not be guessed about.
+    """
+    made: list[str] = []
+    existing = set(db.list_collection_names())
+    for collection in COLLECTIONS:
+        if collection.name not in existing:
+            db.create_collection(collection.name)
+            made.append(f"collection {collection.name}")
+        made += [_index(db, collection.name, index) for index in _missing(db, collection)]
+    return made + _ensure_ttl(db, signal_ttl_days)
+
+
+def _missing(db: Store, collection: Collection) -> list[Index]:
+    stored = db[collection.name].index_information().values()
+    is_unique = {tuple(key for key, _ in info["key"]): bool(info.get("unique")) for info in stored}
+    for index in collection.indexes:
+        if index.unique and is_unique.get(index.fields) is False:
+            raise StoreError(
+                f"{collection.name} has an index on {', '.join(index.fields)} that is not unique; a unique one is "
+                "needed so that nothing is stored twice. Drop that index, remove doubles, and run it again."
+            )
+    return [index for index in collection.indexes if index.fields not in is_unique]
+
+
+def _index(db: Store, name: str, index: Index) -> str:
+    model = IndexModel([(key, ASCENDING) for key in index.fields], unique=index.unique)
+    try:
+        db[name].create_indexes([model])
+    except OperationFailure as error:
+        raise StoreError(f"The index on {', '.join(index.fields)} of {name} could not be made: {error}.") from None
+    return f"index {name} on {', '.join(index.fields)}"
+
+
+def _ensure_ttl(db: Store, days: int | None) -> list[str]:
+    signals = db[SIGNALS]
+    present = signals.index_information().get(TTL_INDEX)
+    if days is None:
+        if present is None:
+            return []
+        signals.drop_index(TTL_INDEX)
+        return [f"dropped index {SIGNALS} {TTL_INDEX}: signals are kept for ever"]
+    seconds = days * 86_400
+    if present is None:
+        signals.create_index([("ts", ASCENDING)], name=TTL_INDEX, expireAfterSeconds=seconds)
+    elif present["expireAfterSeconds"] != seconds:
+        db.command("collMod", SIGNALS, index={"name": TTL_INDEX, "expireAfterSeconds": seconds})
+    else:
+        return []
+    return [f"index {SIGNALS} {TTL_INDEX}: signals are deleted after {days} days"]

@@ -1,0 +1,49 @@
+"""How every command of ours speaks: logs and sentences on standard error, results on standard output, exit codes."""
+
+import logging
+import sys
+from collections.abc import Callable
+
+import structlog
+import typer
+
+from schemas.errors import QuantFlowError
+from schemas.mongo import redact_uri
+from schemas.settings import Settings
+
+INTERRUPTED = 130
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send structured logs to standard error: readable at a terminal, one JSON object a line in a service."""
+    render = structlog.processors.JSONRenderer() if settings.log_json else structlog.dev.ConsoleRenderer(colors=False)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _without_secrets,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level)),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _without_secrets(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {key: redact_uri(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def run_command(app: Callable[[], None]) -> None:
+    """Run a command line to its end: our errors become their sentence and exit code, never a traceback."""
+    try:
+        app()
+    except QuantFlowError as error:
+        typer.secho(f"Error: {error}", err=True, fg=typer.colors.RED)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.secho("Interrupted. What was done is kept; the next run completes it.", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output, such as head, has left
+        sys.stderr.close()
+        sys.exit(0)

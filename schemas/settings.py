@@ -1,0 +1,141 @@
+"""Every setting, declared once: QUANTFLOW_* for research and commands, EXT_SIG_* for the Freqtrade strategy."""
+
+import os
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from schemas.errors import SettingsError
+
+
+def default_home() -> Path:
+    """Return the folder of the embedded server: $XDG_DATA_HOME/quantflow, by default ~/.local/share/quantflow."""
+    data_home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data_home) / "quantflow"
+
+
+class _Settings(BaseSettings):
+    """Settings are read once, where a program starts."""
+
+    @classmethod
+    def load(cls, **given: Any) -> Self:
+        """Return the settings from `given`, the environment and `.env` in the working folder.
+
+        Raises
+        ------
+        SettingsError
+            Where a value can not be used; the sentence names the variable, and never repeats a secret.
+        """
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            name = f"{cls.model_config.get('env_prefix', '')}{'.'.join(map(str, first['loc']))}".upper()
+            raise SettingsError(f"The setting {name} can not be used: {first['msg']}.") from None
+
+
+class Settings(_Settings):
+    """What research, importers and the commands read; what is passed wins over the environment, that over `.env`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="QUANTFLOW_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    mongo_uri: SecretStr | None = Field(
+        None, description="MongoDB's address. Unset: the embedded server is started and shared."
+    )
+    db: str = Field("quantflow", pattern=r'^[^/\\. "$*<>:|?\x00]{1,63}$', description="Name of the database.")
+    home: Path = Field(
+        default_factory=default_home,
+        description="Folder of the embedded server's data and log. Default: $XDG_DATA_HOME/quantflow.",
+    )
+    mongo_timeout_s: float = Field(
+        10.0,
+        gt=0,
+        description="How long a command waits for a MongoDB server before it gives up, in seconds.",
+    )
+    signal_ttl_days: int | None = Field(
+        None,
+        ge=1,
+        description="Signals older than this many days are deleted by MongoDB. Unset: kept for ever.",
+    )
+    clock_skew_s: float = Field(
+        2.0,
+        ge=0,
+        description="How far the clocks of two machines may differ when a bar counts as closed, in seconds.",
+    )
+    export_lease_s: float = Field(
+        60.0,
+        gt=0,
+        description="How long a silent export keeps its strategy locked against other exports, in seconds.",
+    )
+    workers: int = Field(
+        0,
+        ge=0,
+        description="Threads that run independent nodes of a graph. 0: as many as the machine has cores.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "WARNING", description="Least level that is logged."
+    )
+    log_json: bool = Field(False, description="Log one JSON object a line instead of text.")
+
+
+class ExternalSignalSettings(_Settings):
+    """What ExternalSignalStrategy reads: the environment, then `.env`, then `external_signals` of Freqtrade's config."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EXT_SIG_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # What is passed is the config file of Freqtrade, which the environment overrides there too.
+        return env_settings, dotenv_settings, init_settings
+
+    mongo_uri: SecretStr = Field(
+        SecretStr("mongodb://127.0.0.1:27017/"), description="MongoDB's address. `quantflow exec` sets it."
+    )
+    db: str = Field("quantflow", description="Name of the database.")
+    collection: str = Field("crypto_signals", description="Collection that holds the signals.")
+    strategy_id: str = Field("", description="Whose signals are traded; must be set.")
+    tolerance_bars: int = Field(1, ge=0, le=100, description="A signal serves candles at most this many bars away.")
+    max_delay_bars: float = Field(3.0, gt=0, description="A signal is void this many bars after it became available.")
+    clock_skew_s: float = Field(2.0, ge=0, description="Clock difference allowed in live and dry-run, in seconds.")
+    enter_above: float = Field(0.5, description="A score above this enters.")
+    exit_below: float = Field(0.5, description="A score below this exits; between the two nothing changes.")
+    min_weight: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="A weight above this enters with that part of the stake; at or below it exits.",
+    )
+    cooldown_bars: int = Field(0, ge=0, description="No entry for this many bars after an exit signal has acted.")
+    min_hold_bars: int = Field(0, ge=0, description="No exit for this many bars after an entry signal has acted.")
+    as_known: bool = Field(False, description="In a backtest, use a signal only from the time it was really written.")
+    mongo_timeout_ms: int = Field(
+        400, gt=0, description="How long one read waits for MongoDB in live and dry-run, in milliseconds."
+    )
+    retry_after_s: float = Field(
+        5.0,
+        ge=0,
+        description="How long no new read is tried after a failed one in live and dry-run, in seconds.",
+    )
+
+
+def all_settings() -> dict[str, tuple[str, str]]:
+    """Return each setting's variable with its default and its description, for the docs and their test."""
+    listed: dict[str, tuple[str, str]] = {}
+    for model in (Settings, ExternalSignalSettings):
+        for name, field in model.model_fields.items():
+            variable = f"{model.model_config.get('env_prefix', '')}{name}".upper()
+            listed[variable] = (repr(field.default), field.description or "")
+    return listed
