@@ -1,0 +1,272 @@
+"""Simulates trading a long-or-flat position on bars, by the rules that Freqtrade's backtest follows."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from research.bars import CheckedBars, Floats, Ints, SymbolRows, check_bars
+from research.fills import Costs, Orders, Trades, holdings_after, orders_from_targets, spread, trades_of
+from research.metrics import Metrics, curve_figures, trade_figures
+from research.positions import align_position, held_targets
+from schemas.errors import InputError
+
+END_OF_DATA = "end_of_data"
+SIGNAL = "signal"
+
+
+@dataclass(frozen=True, slots=True)
+class Sleeve:
+    """One symbol's part of a backtest: its own cash, what it held at each close, its trades."""
+
+    rows: SymbolRows
+    initial_cash: float
+    cash: Floats
+    amount: Floats
+    equity: Floats
+    trades: Trades
+
+
+@dataclass(frozen=True)
+class BacktestResult:
+    """What a simulation gave.
+
+    Attributes
+    ----------
+    metrics : Metrics
+        The figures of the whole portfolio.
+    sleeves : tuple of Sleeve
+        The arrays behind the frames, one a symbol.
+    bars : CheckedBars
+        The bars that were simulated.
+    fee, slippage : float
+        The costs that were used, as fractions.
+    """
+
+    metrics: Metrics
+    sleeves: tuple[Sleeve, ...]
+    bars: CheckedBars
+    fee: float
+    slippage: float
+
+    @cached_property
+    def equity(self) -> pd.DataFrame:
+        """One row a bar, in the order of the bars, marked at its close.
+
+        Columns: symbol, datetime, equity = cash + position_value, cash, amount (base currency held),
+        position_value = amount × close. Several symbols: each row is its own symbol's sleeve.
+        """
+        cash, amount, equity = (
+            _joined([getattr(sleeve, name) for sleeve in self.sleeves]) for name in ("cash", "amount", "equity")
+        )
+        frame = self.bars.frame
+        return pd.DataFrame(
+            {
+                "symbol": frame["symbol"],
+                "datetime": frame["datetime"],
+                "equity": equity,
+                "cash": cash,
+                "amount": amount,
+                "position_value": amount * self.bars.column("close"),
+            },
+            copy=False,
+        )
+
+    @cached_property
+    def portfolio_equity(self) -> "pd.Series[float]":
+        """The sum of all sleeves at every time at which a symbol has a bar, indexed by bar open time (UTC).
+
+        A sleeve without a bar at a time keeps its last mark; before its first bar it is its cash.
+        """
+        ticks, equity = _portfolio(self.bars, self.sleeves)
+        opens = pd.DatetimeIndex(ticks.view(f"M8[{self.bars.opens.unit}]"), name="datetime").tz_localize("UTC")
+        return pd.Series(equity, index=opens, name="equity")
+
+    @cached_property
+    def trades(self) -> pd.DataFrame:
+        """One row a trade from flat to flat, sorted by close time, then open time, then symbol.
+
+        Columns: symbol, open_time, close_time (open times of the bars at whose open it was filled), open_rate,
+        close_rate, amount, open_fee, close_fee, profit_abs, profit_ratio, bars_held, exit_reason ('signal' or
+        'end_of_data').
+        """
+        frames = [_trades_frame(self.bars, sleeve) for sleeve in self.sleeves]
+        if len(frames) == 1:
+            return frames[0]
+        together = pd.concat(frames, ignore_index=True)
+        return together.sort_values(["close_time", "open_time", "symbol"], ignore_index=True)
+
+
+def simulate_long_flat(
+    bars: pd.DataFrame,
+    position: "pd.DataFrame | pd.Series[Any] | npt.ArrayLike | None" = None,
+    fee: float = 0.001,
+    slippage: float = 0.0,
+    initial_cash: float = 10_000.0,
+    price: str = "next_open",
+    allocation: Mapping[str, float] | None = None,
+) -> BacktestResult:
+    """Return what trading `position` on `bars` would have given.
+
+    The position at bar t is decided at its close and filled at the open of the symbol's next bar; the equity is
+    marked at closes. docs/backtest.md lists every rule with its reason.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        Columns symbol, datetime (aware UTC bar opens), open, close; sorted by (symbol, datetime), unique.
+    position : DataFrame, Series, array or None
+        The share of the equity to hold, in [0, 1]; NaN keeps what was decided before. A frame (symbol, datetime,
+        position) is joined on its keys; a Series or array has one value a bar. None holds all along.
+    fee : float
+        Fraction of the notional that each fill pays, 0.001 for 10 basis points.
+    slippage : float
+        Fraction by which each fill is worse than the open: buys at open × (1 + slippage), sales at
+        open × (1 − slippage).
+    initial_cash : float
+        Cash at the start, in quote currency.
+    price : str
+        Only 'next_open'. A fill at the close that decided it would use a price that was not there to be had.
+    allocation : mapping of str to float, optional
+        Each symbol's share of the cash; equal shares by default. Cash never moves between symbols.
+
+    Raises
+    ------
+    InputError
+        Where the bars, the position or a parameter can not be used; the message names the row or the bound.
+    """
+    costs = _checked_costs(fee, slippage, initial_cash, price)
+    checked = check_bars(bars, ("open", "close"))
+    opens, closes = checked.prices("open"), checked.prices("close")
+    targets = held_targets(checked, align_position(checked, position))
+    shares = _shares(checked, allocation)
+    sleeves = tuple(
+        _simulate(rows, opens[rows.rows], closes[rows.rows], targets[rows.rows], share * initial_cash, costs)
+        for rows, share in zip(checked.blocks, shares, strict=True)
+    )
+    held = [_buy_and_hold(opens[rows.rows], costs) for rows in checked.blocks]
+    return BacktestResult(
+        metrics=_metrics(checked, sleeves, initial_cash, math.fsum(a * b for a, b in zip(shares, held, strict=True))),
+        sleeves=sleeves,
+        bars=checked,
+        fee=costs.fee,
+        slippage=costs.slippage,
+    )
+
+
+def _checked_costs(fee: float, slippage: float, initial_cash: float, price: str) -> Costs:
+    for name, value in (("fee", fee), ("slippage", slippage)):
+        if not 0 <= value < 1:  # false for NaN too
+            raise InputError(f"{name} must be a fraction in [0, 1), found {value}. Ten basis points are 0.001.")
+    if not 0 < initial_cash < math.inf:
+        raise InputError(f"initial_cash must be a finite amount above zero, found {initial_cash}.")
+    if price != "next_open":
+        raise InputError(
+            f"price must be 'next_open', found {price!r}: the close that decides a position can not be traded any more."
+        )
+    return Costs(float(fee), float(slippage))
+
+
+def _shares(bars: CheckedBars, allocation: Mapping[str, float] | None) -> list[float]:
+    symbols = [rows.symbol for rows in bars.blocks]
+    if allocation is None:
+        return [1.0 / len(symbols)] * len(symbols)
+    if set(allocation) != set(symbols):
+        raise InputError(
+            f"allocation must have one share for each symbol of the bars ({', '.join(symbols)}), "
+            f"found {', '.join(sorted(map(str, allocation))) or 'none'}."
+        )
+    shares = [float(allocation[symbol]) for symbol in symbols]
+    if not all(0 < share <= 1 for share in shares) or abs(math.fsum(shares) - 1.0) > 1e-9:
+        raise InputError(f"allocation must hold shares above 0 that sum to 1, found {dict(allocation)}.")
+    return shares
+
+
+def _simulate(rows: SymbolRows, opens: Floats, closes: Floats, targets: Floats, cash: float, costs: Costs) -> Sleeve:
+    orders: Orders = orders_from_targets(targets)
+    holdings = holdings_after(orders, opens, cash, costs)
+    cash_held = spread(holdings.cash, cash, orders, len(opens))
+    amount = spread(holdings.amount, 0.0, orders, len(opens))
+    equity = amount * closes
+    equity += cash_held
+    return Sleeve(rows, cash, cash_held, amount, equity, trades_of(orders, holdings, opens, costs))
+
+
+def _buy_and_hold(opens: Floats, costs: Costs) -> float:
+    if len(opens) < 3:
+        return 0.0
+    paid = float(opens[1]) * costs.buy_rate * (1.0 + costs.fee)
+    return float(opens[-1]) * costs.sell_rate * (1.0 - costs.fee) / paid - 1.0
+
+
+def _metrics(bars: CheckedBars, sleeves: tuple[Sleeve, ...], cash: float, buy_and_hold: float) -> Metrics:
+    ticks, equity = _portfolio(bars, sleeves)
+    curve = curve_figures(equity, ticks, bars.ticks_per_second)
+    traded = [sleeve.trades for sleeve in sleeves]
+    total = trade_figures(_joined([t.profit_abs for t in traded]), _joined([t.profit_ratio for t in traded]))
+    fees = math.fsum(float(t.open_fee.sum() + t.close_fee.sum()) for t in traded)
+    notional = math.fsum(float(t.amount @ t.open_rate + t.amount @ t.close_rate) for t in traded)
+    held = sum(int(np.count_nonzero(sleeve.amount)) for sleeve in sleeves)
+    return Metrics(
+        initial_cash=float(cash),
+        final_equity=float(equity[-1]),
+        total_return=curve.total_return,
+        cagr=curve.cagr,
+        annual_volatility=curve.annual_volatility,
+        sharpe=curve.sharpe,
+        sortino=curve.sortino,
+        max_drawdown=curve.max_drawdown,
+        max_drawdown_duration=curve.max_drawdown_duration,
+        calmar=curve.calmar,
+        trades=total.trades,
+        win_rate=total.win_rate,
+        profit_factor=total.profit_factor,
+        avg_profit_ratio=total.avg_profit_ratio,
+        exposure=held / len(bars.frame),
+        fees_paid=fees,
+        turnover=notional / curve.mean_equity,
+        buy_and_hold_return=buy_and_hold,
+        bars=len(bars.frame),
+        first=bars.opens.min().to_pydatetime(warn=False),
+        last=bars.opens.max().to_pydatetime(warn=False),
+    )
+
+
+def _portfolio(bars: CheckedBars, sleeves: tuple[Sleeve, ...]) -> tuple[Ints, Floats]:
+    if len(sleeves) == 1:
+        return bars.ticks, sleeves[0].equity
+    ticks = np.unique(bars.ticks)
+    total = np.zeros(len(ticks))
+    for sleeve in sleeves:
+        latest = np.searchsorted(bars.ticks[sleeve.rows.rows], ticks, side="right")
+        total += np.concatenate([[sleeve.initial_cash], sleeve.equity])[latest]
+    return ticks, total
+
+
+def _trades_frame(bars: CheckedBars, sleeve: Sleeve) -> pd.DataFrame:
+    trades, opens = sleeve.trades, bars.opens[sleeve.rows.rows]
+    return pd.DataFrame(
+        {
+            "symbol": pd.Series([sleeve.rows.symbol] * len(trades.opened), dtype="str"),
+            "open_time": opens[trades.opened],
+            "close_time": opens[trades.closed],
+            "open_rate": trades.open_rate,
+            "close_rate": trades.close_rate,
+            "amount": trades.amount,
+            "open_fee": trades.open_fee,
+            "close_fee": trades.close_fee,
+            "profit_abs": trades.profit_abs,
+            "profit_ratio": trades.profit_ratio,
+            "bars_held": trades.closed - trades.opened,
+            "exit_reason": np.where(trades.forced, END_OF_DATA, SIGNAL),
+        }
+    )
+
+
+def _joined(arrays: list[Floats]) -> Floats:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
