@@ -1,0 +1,97 @@
+"""Runs the venue as a process: binds the port, says when it is ready, and ends cleanly when asked."""
+
+import errno
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import orjson
+import uvicorn
+from fastapi import FastAPI
+
+from paper_exchange.errors import StartError
+
+_BACKLOG = 2048
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket; `port` 0 takes a free one.
+
+    Raises
+    ------
+    StartError
+        Where the port is taken, may not be used, or the host is not one of this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror:
+        raise StartError(f"--host {host} is no address of this machine; 127.0.0.1 is usual.") from None
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise StartError(_bind_failure(host, port, error)) from None
+    listener.setblocking(False)
+    return listener
+
+
+def _bind_failure(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} of {host} is in use by another program; choose another, or --port 0 for a free one."
+    if error.errno == errno.EACCES:
+        return f"Port {port} needs privileges that this user has not; choose one above 1023, or --port 0."
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"--host {host} is no address of this machine; 127.0.0.1 is usual."
+    return f"The venue can not listen at {host}:{port}: {error.strerror}."
+
+
+def write_ready_file(path: Path, document: dict[str, object]) -> None:
+    """Write `document` to `path` at once: whoever sees the file sees all of it.
+
+    Raises
+    ------
+    StartError
+        Where the folder can not be written.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(orjson.dumps(document) + b"\n")
+        draft.replace(path)
+    except OSError as error:
+        raise StartError(f"--ready-file {path} can not be written: {error.strerror}.") from None
+
+
+def serve(app: FastAPI, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+    """Answer requests until SIGTERM or SIGINT; `on_ready` is called once requests are being answered."""
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, lifespan="off", ws="none", server_header=False,
+        timeout_graceful_shutdown=3, backlog=_BACKLOG,
+    )  # fmt: skip
+    server = _Server(config, on_ready)
+
+    # uvicorn ends by raising the caught signal once more for these handlers: being asked to stop is no failure.
+    def stop(_: int, __: FrameType | None) -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that tells when it has started."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
