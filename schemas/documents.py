@@ -57,14 +57,20 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
+def _whole_ms(time: datetime) -> datetime:
+    """Cut a time to MongoDB's resolution, so that what is read back equals what was written."""
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
 class Document(BaseModel):
     """A stored fact: exactly the fields declared, of exactly their types."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     def to_mongo(self) -> dict[str, Any]:
-        """Return the document as it is stored: fields that are not set are left out."""
-        return self.model_dump(exclude_none=True)
+        """Return the document as it is stored: fields that are not set are left out, times are whole milliseconds."""
+        fields = self.model_dump(exclude_none=True)
+        return {name: _whole_ms(value) if isinstance(value, datetime) else value for name, value in fields.items()}
 
 
 class _Bar(Document):

@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
+from pydantic import SecretStr
 from pymongo import MongoClient
 from pymongo.errors import (
     ConfigurationError,
@@ -43,30 +45,61 @@ def connect(settings: Settings) -> Iterator[Store]:
     StoreError
         Where no server can be reached or run, or a server fails inside the block; the message carries no password.
     """
-    if settings.mongo_uri is not None:
-        with open_database(settings.mongo_uri.get_secret_value(), settings) as db:
-            yield db
-        return
-    with EmbeddedServer(settings.home).lease() as uri, open_database(uri, settings) as db:
+    with serve(settings) as served, open_database(served) as db:
         yield db
 
 
 @contextmanager
-def open_database(uri: str, settings: Settings, **options: Any) -> Iterator[Store]:
-    """Give the database at `uri` for the length of a `with` block; see `connect`."""
-    with store_errors(uri):
-        client: MongoClient[dict[str, Any]] = MongoClient(
-            uri,
-            tz_aware=True,
-            tzinfo=UTC,
-            w="majority",
-            appname="quantflow",
-            **{"serverSelectionTimeoutMS": int(settings.mongo_timeout_s * 1000), **options},
-        )
-        with client:
-            db: Any = client[settings.db]
-            ensure_collections(db, settings.signal_ttl_days)
-            yield db
+def serve(settings: Settings) -> Iterator[Settings]:
+    """Give settings whose `mongo_uri` names a server, for the length of a `with` block.
+
+    They are the settings themselves where a URI is set; else the embedded server is held for the block.
+
+    Raises
+    ------
+    StoreError
+        Where no embedded server can run.
+    """
+    if settings.mongo_uri is not None:
+        yield settings
+        return
+    with EmbeddedServer(settings.home).lease() as uri:
+        yield settings.model_copy(update={"mongo_uri": SecretStr(uri)})
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Store]:
+    """Give the database at `settings.mongo_uri` for the length of a `with` block; see `connect`."""
+    with store_errors(settings), _client(_uri(settings), settings.mongo_timeout_s) as client:
+        db: Any = client[settings.db]
+        ensure_collections(db, settings.signal_ttl_days)
+        yield db
+
+
+def pooled_database(settings: Settings) -> Store:
+    """Return the database at `settings.mongo_uri`, over connections that this process keeps: for worker processes."""
+    store: Any = _pooled_client(_uri(settings), settings.mongo_timeout_s)[settings.db]
+    return cast("Store", store)
+
+
+def _uri(settings: Settings) -> str:
+    if settings.mongo_uri is None:
+        raise SettingsError("A database is opened by its URI, and QUANTFLOW_MONGO_URI is not set.")
+    return settings.mongo_uri.get_secret_value()
+
+
+def _client(uri: str, timeout_s: float) -> MongoClient[dict[str, Any]]:
+    return MongoClient(
+        uri,
+        tz_aware=True,
+        tzinfo=UTC,
+        w="majority",
+        appname="quantflow",
+        serverSelectionTimeoutMS=int(timeout_s * 1000),
+    )
+
+
+_pooled_client = lru_cache(maxsize=4)(_client)
 
 
 def server_time(db: Store) -> datetime:
@@ -76,14 +109,14 @@ def server_time(db: Store) -> datetime:
 
 
 @contextmanager
-def store_errors(uri: str) -> Iterator[None]:
+def store_errors(settings: Settings) -> Iterator[None]:
     """Turn the driver's errors inside a `with` block into a StoreError or SettingsError without any password."""
     try:
         yield
     except QuantFlowError:
         raise
     except PyMongoError as error:
-        raise _sentence(error, redact_uri(uri)) from None
+        raise _sentence(error, redact_uri(_uri(settings))) from None
 
 
 def _sentence(error: PyMongoError, uri: str) -> QuantFlowError:

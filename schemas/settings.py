@@ -76,9 +76,7 @@ class Settings(_Settings):
         ge=0,
         description="Threads that run independent nodes of a graph. 0: as many as the machine has cores.",
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "WARNING", description="Least level that is logged."
-    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("WARNING", description="Least level logged.")
     log_json: bool = Field(False, description="Log one JSON object a line instead of text.")
 
 

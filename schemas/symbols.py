@@ -97,7 +97,7 @@ class Symbol:
             raise SymbolError(f"A pair such as BTC/USDT was needed, found {pair!r}.")
         if match[3] not in (None, match[2]):
             raise SymbolError(
-                f"The pair {pair} is settled in {match[3]}; spot, and perpetuals settled in the quote asset, are known."
+                f"The pair {pair} is settled in {match[3]}; spot, and perpetuals settled in their quote, are known."
             )
         return cls(venue.upper(), match[1], match[2], match[3])
 

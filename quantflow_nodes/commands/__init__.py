@@ -1,0 +1,1 @@
+"""The sub-commands of `quantflow`: they read arguments, call the rooms that do the work, and print."""

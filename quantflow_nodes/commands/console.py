@@ -1,0 +1,46 @@
+"""How our commands print: tables for people on standard output, progress on standard error, JSON for machines."""
+
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+out = Console(highlight=False, soft_wrap=False)
+err = Console(stderr=True, highlight=False)
+
+_PERCENT = {
+    "total_return", "cagr", "annual_volatility", "max_drawdown", "win_rate", "avg_profit_ratio", "exposure",
+    "buy_and_hold_return",
+}  # fmt: skip
+
+
+def print_json(value: Any) -> None:
+    """Print exactly one JSON object on standard output."""
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY).decode())
+
+
+def summary_table(title: str, figures: dict[str, Any]) -> Table:
+    """Return a table of two columns: what, how much."""
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    for name, value in figures.items():
+        if value != []:
+            table.add_row(name.replace("_", " "), figure(name, value))
+    return table
+
+
+def figure(name: str, value: Any) -> str:
+    """Return a figure as a person reads it; what is not defined is a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, list):
+        return "\n".join(map(str, value))
+    if name.endswith("_duration") or name == "delay_s":
+        return str(timedelta(seconds=round(float(value))))
+    if isinstance(value, float):
+        return f"{value * 100:,.2f} %" if name in _PERCENT else f"{value:,.4f}".rstrip("0").rstrip(".")
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,105 @@
+"""quantflow db: the database and the embedded server."""
+
+from typing import Annotated, Any
+
+import typer
+
+from quantflow_nodes.commands.console import out, print_json, summary_table
+from quantflow_nodes.commands.run import AsJson
+from schemas.collections import COLLECTIONS, ensure_collections
+from schemas.console import configure_logging
+from schemas.embedded import EmbeddedServer
+from schemas.errors import InputError
+from schemas.mongo import connect, redact_uri
+from schemas.settings import Settings
+
+app = typer.Typer(help="The database: make its collections, start, stop and look at the embedded server.")
+
+
+def _settings() -> Settings:
+    settings = Settings.load()
+    configure_logging(settings)
+    return settings
+
+
+def _embedded(settings: Settings) -> EmbeddedServer:
+    if settings.mongo_uri is not None:
+        address = redact_uri(settings.mongo_uri.get_secret_value())
+        raise InputError(
+            f"QUANTFLOW_MONGO_URI names a server of your own ({address}), which quantflow neither starts nor stops. "
+            "Unset it to use the embedded server."
+        )
+    return EmbeddedServer(settings.home)
+
+
+@app.command()
+def start() -> None:
+    """Start the embedded server and let it run until `quantflow db stop`."""
+    uri = _embedded(_settings()).keep()
+    out.print(f"The embedded MongoDB runs at {uri}", soft_wrap=True)
+
+
+@app.command()
+def stop() -> None:
+    """Stop the embedded server; where other processes use it, it stops after the last of them."""
+    stopped = _embedded(_settings()).stop()
+    out.print("The embedded MongoDB has stopped." if stopped else "The embedded MongoDB did not run.")
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Show which server is used, whether it runs, and how much is stored in each collection."""
+    settings = _settings()
+    server = EmbeddedServer(settings.home)
+    state = server.state()
+    running = settings.mongo_uri is not None or (state is not None and state.mongod() is not None)
+    shown: dict[str, Any] = {"server": "own" if settings.mongo_uri else "embedded", "running": running}
+    if settings.mongo_uri is None:
+        shown |= {"folder": str(server.home), "kept": server.keep_path.exists(), "in_use": server.is_leased()}
+    if running:
+        shown |= _contents(settings)
+    if as_json:
+        print_json(shown)
+        return
+    stored = shown.pop("collections", {})
+    out.print(summary_table("MongoDB", shown))
+    if stored:
+        out.print(summary_table("Documents", stored))
+
+
+def _contents(settings: Settings) -> dict[str, Any]:
+    with connect(settings) as db:
+        counts = {item.name: db[item.name].estimated_document_count() for item in COLLECTIONS}
+        return {"version": db.command("buildInfo")["version"], "database": settings.db, "collections": counts}
+
+
+@app.command()
+def uri() -> None:
+    """Print the server's address, for other programs; the embedded server must run (`quantflow db start`)."""
+    settings = _settings()
+    own = settings.mongo_uri
+    typer.echo(own.get_secret_value() if own else EmbeddedServer(settings.home).running().uri)
+
+
+@app.command()
+def init() -> None:
+    """Make every collection and index that is missing; doing it again changes nothing."""
+    settings = _settings()
+    with connect(settings) as db:
+        made = ensure_collections(db, settings.signal_ttl_days)
+        out.print(f"The database {settings.db} has all {len(COLLECTIONS)} collections and their indexes.")
+    for line in made:
+        out.print(f"  made {line}")
+
+
+@app.command()
+def reset(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Delete the whole database: bars, signals, runs. There is no way back."""
+    settings = _settings()
+    where = redact_uri(settings.mongo_uri.get_secret_value()) if settings.mongo_uri else f"embedded, {settings.home}"
+    if not yes:
+        typer.confirm(f"Delete the database {settings.db} ({where}) with all its bars and signals?", abort=True)
+    with connect(settings) as db:
+        db.client.drop_database(settings.db)
+        ensure_collections(db, settings.signal_ttl_days)
+    out.print(f"The database {settings.db} is empty.")

@@ -1,0 +1,114 @@
+"""quantflow run: runs a graph, shows its figures, writes its report."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from quantflow_nodes.commands.console import err, out, print_json, summary_table
+from quantflow_nodes.graph import load_graph
+from quantflow_nodes.plan import plan_graph
+from quantflow_nodes.workflow import run_graph
+from schemas.console import configure_logging
+from schemas.errors import InputError
+from schemas.settings import Settings
+
+GraphPath = Annotated[Path, typer.Argument(help="The graph, a YAML file.", metavar="GRAPH.yaml", show_default=False)]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NODE.PARAM=VALUE", help="Replace a parameter; may be given several times."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+
+
+def run(
+    graph: GraphPath,
+    change: Changes = None,
+    reports: Annotated[Path, typer.Option("--report-folder", help="Where report.html is written.")] = Path(),
+    report: Annotated[bool, typer.Option(help="Write the HTML reports of nodes that have one.")] = True,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Run nodes on a Dask scheduler, such as tcp://127.0.0.1:8786."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a graph: its nodes, side by side where they can; the run is kept in workflow_runs.
+
+    Examples:
+
+      quantflow run examples/btc_momentum_1m.yaml
+
+      quantflow run G.yaml --set momentum.lookback_bars=60 --set export.strategy_id=fast --json
+    """
+    started = time.perf_counter()
+    settings = Settings.load()
+    configure_logging(settings)
+    plan = plan_graph(load_graph(graph, change))
+    with _executor(cluster) as executor, _progress(quiet=as_json) as progress:
+        finished = run_graph(plan, settings, progress, executor, reports if report else None)
+    seconds = time.perf_counter() - started
+    shown = finished.as_dict()
+    if as_json:
+        print_json({**shown, "seconds": round(seconds, 3)})
+        return
+    for name, node in shown["nodes"].items():
+        if node["summary"]:
+            out.print(summary_table(f"{name} ({node['type']})", node["summary"]))
+            out.print()
+    for path in finished.reports:
+        out.print(f"Report: {path}")
+    out.print(f"Run {finished.result.run_id} of {plan.graph.name} succeeded in {seconds:.1f} s.")
+
+
+@contextmanager
+def _executor(cluster: str | None) -> Iterator[Executor | None]:
+    if cluster is None:
+        yield None
+        return
+    try:
+        from distributed import Client  # the extra `cluster`; heavy, so only where it is asked for
+    except ImportError:
+        raise InputError("--cluster needs Dask, which is not installed. Install quantflow[cluster].") from None
+    try:
+        client = Client(cluster, timeout=10)
+    except (OSError, ValueError) as error:
+        raise InputError(f"No Dask scheduler answers at {cluster}: {error}.") from None
+    with client:
+        yield client.get_executor()
+
+
+class _NodeProgress:
+    """Shows each node while it runs, and its seconds when it has ended."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, object] = {}
+
+    def __call__(self, node: str, state: str, seconds: float | None) -> None:
+        if state == "running":
+            self._tasks[node] = self._progress.add_task(node, total=None)
+            return
+        task = self._tasks.pop(node, None)
+        if task is not None:
+            self._progress.remove_task(task)  # type: ignore[arg-type]
+        took = f" in {seconds:.2f} s" if seconds is not None else ""
+        self._progress.console.print(f"{node}: {state}{took}")
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[_NodeProgress]:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as progress:
+        yield _NodeProgress(progress) if not quiet else _Silent(progress)
+
+
+class _Silent(_NodeProgress):
+    """Says nothing: standard output holds JSON, and nobody watches."""
+
+    def __call__(self, node: str, state: str, seconds: float | None) -> None:
+        """Say nothing."""

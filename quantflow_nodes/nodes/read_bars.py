@@ -1,0 +1,72 @@
+"""read_bars: where stored bars enter a graph."""
+
+from datetime import datetime
+
+from pydantic import Field, model_validator
+from research.readers import get_market_data
+
+from quantflow_nodes.node import Node, Params, Ports, RunContext
+from quantflow_nodes.param_types import SymbolName, UtcTime
+from quantflow_nodes.ports import Bars, Gap
+from schemas.collections import BAR_GAPS, Store
+from schemas.errors import InputError
+from schemas.timeframes import Timeframe
+
+
+class ReadBarsParams(Params):
+    """Which bars: `start` belongs to the range, `end` does not; without zone both are UTC."""
+
+    symbols: list[SymbolName] = Field(min_length=1, description="Symbols such as BINANCE:BTCUSDT.")
+    timeframe: str = Field("1m", pattern="^(1m|1d)$", description="Length of a bar: 1m or 1d.")
+    start: UtcTime = Field(description="Open of the first bar, such as 2022-01-01.")
+    end: UtcTime = Field(description="Bars that open before this time are read.")
+
+    @model_validator(mode="after")
+    def _starts_before_it_ends(self) -> "ReadBarsParams":
+        if self.start >= self.end:
+            raise ValueError(f"start {self.start.isoformat()} must lie before end {self.end.isoformat()}")
+        return self
+
+
+class NoInputs(Ports):
+    """Nothing flows in."""
+
+
+class ReadBarsOutputs(Ports):
+    """The bars that are stored for the range."""
+
+    bars: Bars
+
+
+class ReadBars(Node[ReadBarsParams, NoInputs, ReadBarsOutputs]):
+    """Stored bars of some symbols, from start (included) to end (excluded)."""
+
+    type_name = "read_bars"
+
+    def run(self, params: ReadBarsParams, inputs: NoInputs, context: RunContext) -> ReadBarsOutputs:  # noqa: ARG002
+        timeframe = Timeframe.parse(params.timeframe)
+        symbols = sorted(set(params.symbols))
+        data = get_market_data(params.start, params.end, symbols, timeframe=timeframe.name, db=context.db)
+        missing = sorted(set(symbols) - set(data["symbol"].unique()))
+        if missing:
+            raise InputError(
+                f"No bars of {', '.join(missing)} {timeframe} from {params.start:%Y-%m-%d %H:%M} to "
+                f"{params.end:%Y-%m-%d %H:%M} UTC are stored. Import them first: "
+                f"import-ohlcv --tf {timeframe} --symbol {','.join(missing)} --since {params.start:%Y-%m-%d}"
+            )
+        gaps = open_gaps(context.db, symbols, timeframe, params.start, params.end)
+        return ReadBarsOutputs(bars=Bars(data, timeframe, gaps=gaps))
+
+
+def open_gaps(db: Store, symbols: list[str], timeframe: Timeframe, start: datetime, end: datetime) -> tuple[Gap, ...]:
+    """Return the open gaps that touch [start, end), in order."""
+    found = db[BAR_GAPS].find(
+        {
+            "symbol": {"$in": symbols},
+            "timeframe": timeframe.name,
+            "state": "open",
+            "start": {"$lt": end},
+            "end": {"$gte": start},
+        },
+    )
+    return tuple(Gap(gap["symbol"], gap["start"], gap["end"]) for gap in found.sort([("symbol", 1), ("start", 1)]))

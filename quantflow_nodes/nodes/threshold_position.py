@@ -1,0 +1,52 @@
+"""threshold_position: from a factor to a position of 0 or 1, with hysteresis."""
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, model_validator
+
+from quantflow_nodes.node import Node, Params, Ports, RunContext
+from quantflow_nodes.ports import Factor, Position
+
+
+class ThresholdPositionParams(Params):
+    """The two thresholds; `exit_below` may not lie above `enter_above`."""
+
+    enter_above: float = Field(description="A factor above this wants a position of 1.")
+    exit_below: float = Field(description="A factor below this wants 0; between the two the position stays.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "ThresholdPositionParams":
+        if self.exit_below > self.enter_above:
+            raise ValueError(f"exit_below {self.exit_below} must not lie above enter_above {self.enter_above}")
+        return self
+
+
+class ThresholdPositionInputs(Ports):
+    """A factor."""
+
+    factor: Factor
+
+
+class ThresholdPositionOutputs(Ports):
+    """1 or 0; NaN before the first crossing and where the factor is not known."""
+
+    position: Position
+
+
+class ThresholdPosition(Node[ThresholdPositionParams, ThresholdPositionInputs, ThresholdPositionOutputs]):
+    """In the market while a factor is high: 1 above enter_above, 0 below exit_below, between them as it was."""
+
+    type_name = "threshold_position"
+
+    def run(
+        self,
+        params: ThresholdPositionParams,
+        inputs: ThresholdPositionInputs,
+        context: RunContext,  # noqa: ARG002
+    ) -> ThresholdPositionOutputs:
+        data = inputs.factor.data
+        value = data["factor"].to_numpy(np.float64)
+        decided = np.where(value > params.enter_above, 1.0, np.where(value < params.exit_below, 0.0, np.nan))
+        kept = pd.Series(decided, index=data.index).groupby(data["symbol"], sort=False).ffill()
+        position = data[["symbol", "datetime"]].assign(position=kept.where(~np.isnan(value)))
+        return ThresholdPositionOutputs(position=Position(position, inputs.factor.timeframe))

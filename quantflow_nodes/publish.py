@@ -1,0 +1,289 @@
+"""Writes signals into `crypto_signals`: what is sent twice is stored once, and no earlier content is lost."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
+from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError
+
+from quantflow_nodes.export_lease import export_lease
+from schemas.collections import SIGNAL_EXPORTS, SIGNAL_KEY, SIGNAL_REVISIONS, SIGNALS, Store
+from schemas.documents import Signal, SignalExport
+from schemas.errors import LockedError, SignalConflictError, SignalError
+from schemas.mongo import server_time
+from schemas.timeframes import Timeframe
+
+CHUNK = 5_000
+_CONTENT = ("symbol", "action", "score", "weight", "valid_until", "note", "source")
+_DUPLICATE_KEY = 11000
+Key = tuple[str, datetime]
+Stored = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """The stretch of bars of one pair about which an export says everything that it has to say.
+
+    Signals that are stored for the stretch and that the export does not repeat are retracted: the research that gave
+    them no longer does. Both ends are opens of bars and belong to the stretch.
+    """
+
+    pair: str
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """All that one export publishes: signals of one strategy and timeframe, and the stretches they cover."""
+
+    strategy_id: str
+    timeframe: Timeframe
+    signals: Sequence[Signal]
+    opinions: Sequence[Opinion]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportCounts:
+    """What an export did, in signals; `refused` are those of bars that had not closed, `delay_s` is the time from
+    the newest bar's close to the end of the export."""
+
+    inserted: int
+    changed: int
+    unchanged: int
+    retracted: int
+    refused: int
+    delay_s: float | None
+
+
+@dataclass(slots=True)
+class _Difference:
+    inserts: list[Signal] = field(default_factory=list)
+    changes: list[tuple[Signal, Stored]] = field(default_factory=list)
+    retractions: list[Stored] = field(default_factory=list)
+    unchanged: int = 0
+
+
+def publish_signals(db: Store, batch: Batch, run_id: str, *, skew_s: float, lease_s: float) -> ExportCounts:
+    """Make `crypto_signals` say what the batch says, and return the counts.
+
+    The same signal again changes nothing. Another content for a stored key replaces it, adds 1 to `version`, and the
+    old content goes to `crypto_signal_revisions` first, so that a process killed in between loses nothing and a
+    second run completes the first. The export is recorded in `signal_exports`.
+
+    Parameters
+    ----------
+    db : Database
+        From `schemas.mongo.connect`: majority writes, aware times.
+    batch : Batch
+        What to publish.
+    run_id : str
+        Names the run in every document written.
+    skew_s : float
+        How far the clock of this process may be ahead of the server's when a bar counts as closed, seconds.
+    lease_s : float
+        Seconds after which a silent export loses its lock.
+
+    Raises
+    ------
+    SignalError
+        Where a signal belongs to another strategy or timeframe, or a key stands twice; nothing is written then.
+    SignalConflictError
+        Where a key is stored for another symbol; nothing is written then.
+    LockedError
+        Where another run exports the same strategy.
+    """
+    with export_lease(db, batch.strategy_id, run_id, lease_s) as renew:
+        now = server_time(db)
+        closed = [signal for signal in batch.signals if _has_closed(signal.ts, batch.timeframe, now, skew_s)]
+        _check(batch)
+        difference = _difference(db, batch, closed)
+        writer = _Writer(db, run_id, now, renew)
+        writer.insert(difference.inserts, _retracted_versions(db, batch))
+        writer.replace(difference.changes)
+        writer.retract(difference.retractions)
+        return _record(db, batch, run_id, difference, refused=len(batch.signals) - len(closed))
+
+
+def _has_closed(ts: datetime, timeframe: Timeframe, now: datetime, skew_s: float) -> bool:
+    return ts + timeframe.delta <= now + timedelta(seconds=skew_s)
+
+
+def _check(batch: Batch) -> None:
+    seen: set[Key] = set()
+    for signal in batch.signals:
+        if (signal.strategy_id, signal.timeframe) != (batch.strategy_id, batch.timeframe.name):
+            raise SignalError(
+                f"Signals of {batch.strategy_id} {batch.timeframe} were needed, found one of {signal.strategy_id} "
+                f"{signal.timeframe} at {signal.ts.isoformat()}. Export each strategy and timeframe by itself."
+            )
+        if (signal.pair, signal.ts) in seen:
+            raise SignalError(
+                f"The signal of {signal.strategy_id} for {signal.pair} at {signal.ts.isoformat()} stands twice in one "
+                "export. Each bar gives at most one."
+            )
+        seen.add((signal.pair, signal.ts))
+
+
+def _scope(batch: Batch) -> dict[str, Any]:
+    """The filter for what is stored where the batch has something to say; it begins with the unique key's prefix."""
+    times = [signal.ts for signal in batch.signals] + [end for o in batch.opinions for end in (o.first, o.last)]
+    pairs = sorted({signal.pair for signal in batch.signals} | {opinion.pair for opinion in batch.opinions})
+    scope: dict[str, Any] = {
+        "strategy_id": batch.strategy_id,
+        "pair": {"$in": pairs},
+        "timeframe": batch.timeframe.name,
+    }
+    if times:
+        scope["ts"] = {"$gte": min(times), "$lte": max(times)}
+    return scope
+
+
+def _difference(db: Store, batch: Batch, closed: Sequence[Signal]) -> _Difference:
+    stored: dict[Key, Stored] = {(doc["pair"], doc["ts"]): doc for doc in db[SIGNALS].find(_scope(batch))}
+    difference = _Difference()
+    for signal in closed:
+        present = stored.pop((signal.pair, signal.ts), None)
+        if present is None:
+            difference.inserts.append(signal)
+        elif present["symbol"] != signal.symbol:
+            raise SignalConflictError(
+                f"{signal.strategy_id} has a signal for {signal.pair} {signal.timeframe} at {signal.ts.isoformat()} "
+                f"from {present['symbol']}, and this export has one from {signal.symbol}. One pair takes signals from "
+                "one symbol: use another strategy_id."
+            )
+        elif _content(present) == _content(signal.to_mongo()):
+            difference.unchanged += 1
+        else:
+            difference.changes.append((signal, present))
+    stretches = {opinion.pair: opinion for opinion in batch.opinions}
+    for (pair, ts), present in stored.items():
+        stretch = stretches.get(pair)
+        if stretch is not None and stretch.first <= ts <= stretch.last:
+            difference.retractions.append(present)
+    return difference
+
+
+def _content(document: Stored) -> tuple[Any, ...]:
+    return tuple(document.get(name) for name in _CONTENT)
+
+
+def _retracted_versions(db: Store, batch: Batch) -> dict[Key, int]:
+    """The newest version that each key had before it was retracted: a signal that comes back goes on from there."""
+    revisions = db[SIGNAL_REVISIONS].find(_scope(batch) | {"retracted": True}, {"pair": 1, "ts": 1, "version": 1})
+    versions: dict[Key, int] = {}
+    for doc in revisions:
+        key = (doc["pair"], doc["ts"])
+        versions[key] = max(versions.get(key, 0), doc["version"])
+    return versions
+
+
+class _Writer:
+    """Writes in chunks, renewing the lease between them; every chunk can be repeated without harm."""
+
+    def __init__(self, db: Store, run_id: str, now: datetime, renew: Callable[[], None]) -> None:
+        self._signals: Collection[Any] = db[SIGNALS]
+        self._revisions: Collection[Any] = db[SIGNAL_REVISIONS]
+        self._run_id, self._renew = run_id, renew
+        self._now, self._asked = now, time.monotonic()
+
+    def insert(self, signals: Sequence[Signal], versions: Mapping[Key, int]) -> None:
+        for chunk in self._chunks(signals):
+            added = self._added()
+            operations = [
+                InsertOne(_document(signal, versions.get((signal.pair, signal.ts), 0) + 1, added)) for signal in chunk
+            ]
+            self._write(self._signals, operations)
+
+    def replace(self, changes: Sequence[tuple[Signal, Stored]]) -> None:
+        for chunk in self._chunks(changes):
+            added = self._added()
+            self._keep([present for _, present in chunk], retracted=False)
+            operations = [
+                ReplaceOne(
+                    {"_id": present["_id"], "version": present["version"]},
+                    _document(signal, present["version"] + 1, added | {"created_at": present["created_at"]}),
+                )
+                for signal, present in chunk
+            ]
+            self._write(self._signals, operations)
+
+    def retract(self, retractions: Sequence[Stored]) -> None:
+        for chunk in self._chunks(retractions):
+            self._keep(chunk, retracted=True)
+            own = [{"_id": present["_id"], "version": present["version"]} for present in chunk]
+            self._write(self._signals, [DeleteOne(one) for one in own])
+
+    def _keep(self, contents: Sequence[Stored], *, retracted: bool) -> None:
+        """Store earlier contents under their key and version: once, however often a killed run is repeated."""
+        fate = {"replaced_at": self._added()["updated_at"], "replaced_by": self._run_id, "retracted": retracted}
+        operations = []
+        for present in contents:
+            content = {name: value for name, value in present.items() if name != "_id"}
+            key = {name: present[name] for name in (*SIGNAL_KEY, "version")}
+            operations.append(UpdateOne(key, {"$set": {**content, **fate}}, upsert=True))
+        self._write(self._revisions, operations)
+
+    def _added(self) -> dict[str, Any]:
+        now = self._now + timedelta(seconds=time.monotonic() - self._asked)
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        return {"run_id": self._run_id, "created_at": now, "updated_at": now}
+
+    def _chunks(self, items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        for start in range(0, len(items), CHUNK):
+            self._renew()
+            yield items[start : start + CHUNK]
+
+    def _write(self, collection: Collection[Any], operations: Sequence[Any]) -> None:
+        try:
+            done = collection.bulk_write(operations, ordered=False)
+            reached = done.inserted_count + done.matched_count + done.upserted_count + done.deleted_count
+        except BulkWriteError as error:
+            if any(item["code"] != _DUPLICATE_KEY for item in error.details["writeErrors"]):
+                raise
+            reached = 0
+        if reached < len(operations):
+            raise LockedError(
+                "Another writer changed some of these signals at the same moment. Nothing is lost; run it again."
+            )
+
+
+def _document(signal: Signal, version: int, added: Mapping[str, Any]) -> dict[str, Any]:
+    return {**signal.to_mongo(), "version": version, **added}
+
+
+def _record(db: Store, batch: Batch, run_id: str, difference: _Difference, refused: int) -> ExportCounts:
+    now = server_time(db)
+    firsts = [opinion.first for opinion in batch.opinions] + [signal.ts for signal in batch.signals]
+    lasts = [opinion.last for opinion in batch.opinions] + [signal.ts for signal in batch.signals]
+    last = max(lasts, default=None)
+    delay_s = None if last is None else (now - last - batch.timeframe.delta).total_seconds()
+    counts = ExportCounts(
+        inserted=len(difference.inserts),
+        changed=len(difference.changes),
+        unchanged=difference.unchanged,
+        retracted=len(difference.retractions),
+        refused=refused,
+        delay_s=delay_s,
+    )
+    export = SignalExport(
+        run_id=run_id,
+        strategy_id=batch.strategy_id,
+        timeframe=batch.timeframe.name,
+        pairs=sorted({opinion.pair for opinion in batch.opinions} | {signal.pair for signal in batch.signals}),
+        first_ts=min(firsts, default=None),
+        last_ts=last,
+        inserted=counts.inserted,
+        changed=counts.changed,
+        unchanged=counts.unchanged,
+        retracted=counts.retracted,
+        refused=counts.refused,
+        delay_s=counts.delay_s,
+        exported_at=now,
+    )
+    db[SIGNAL_EXPORTS].insert_one(export.to_mongo())
+    return counts

@@ -1,0 +1,95 @@
+"""Keeps a run in `workflow_runs`: the graph as it was, versions, the range of data, and each node's fate."""
+
+import os
+import platform
+import socket
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+import psutil
+
+from quantflow_nodes.node import Ports, RunContext
+from quantflow_nodes.plan import Plan
+from quantflow_nodes.ports import Bars
+from schemas.collections import WORKFLOW_RUNS, Store
+from schemas.documents import NodeRun, NodeState, RunState, WorkflowRun
+from schemas.mongo import server_time
+
+_PACKAGES = ("quantflow", "numpy", "pandas", "ta-lib", "pymongo", "pydantic")
+
+
+class RunRecord:
+    """One document of `workflow_runs`, written when the run starts and at each node's end."""
+
+    def __init__(self, db: Store, plan: Plan, context: RunContext) -> None:
+        self._db = db
+        self._key = {"run_id": context.run_id}
+        self._first: datetime | None = None
+        self._last: datetime | None = None
+        self._bars: int | None = None
+        self.failed: set[str] = set()
+        close_abandoned_runs(db)
+        run = WorkflowRun(
+            run_id=context.run_id,
+            name=plan.graph.name,
+            graph=plan.graph.as_document(),
+            graph_digest=plan.graph.digest,
+            versions=versions(),
+            state="running",
+            started_at=server_time(db),
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            nodes={name: NodeRun(type=node.type, state="waiting") for name, node in plan.nodes.items()},
+        )
+        db[WORKFLOW_RUNS].insert_one(run.to_mongo())
+
+    def node(self, name: str, state: NodeState, seconds: float | None, error: str | None, rows: dict[str, int]) -> None:
+        """Write what became of a node."""
+        if state == "failed":
+            self.failed.add(name)
+        fields: dict[str, Any] = {f"nodes.{name}.state": state}
+        if seconds is not None:
+            fields |= {f"nodes.{name}.seconds": seconds, f"nodes.{name}.rows": rows}
+        if error is not None:
+            fields[f"nodes.{name}.error"] = error
+        self._db[WORKFLOW_RUNS].update_one(self._key, {"$set": fields})
+
+    def saw(self, outputs: Ports) -> None:
+        """Widen the range of data by the bars among a node's outputs."""
+        for port in type(outputs).model_fields:
+            bars = getattr(outputs, port)
+            if isinstance(bars, Bars) and len(bars.data):
+                first = bars.data["datetime"].min().to_pydatetime()
+                last = bars.data["datetime"].max().to_pydatetime()
+                self._first = min(first, self._first or first)
+                self._last = max(last, self._last or last)
+                self._bars = max(len(bars.data), self._bars or 0)
+
+    def ended(self, state: RunState, error: str | None) -> None:
+        """Write how the run ended."""
+        fields = {
+            "state": state,
+            "ended_at": server_time(self._db),
+            "error": error,
+            "data_first": self._first,
+            "data_last": self._last,
+            "data_bars": self._bars,
+        }
+        present = {key: value for key, value in fields.items() if value is not None}
+        self._db[WORKFLOW_RUNS].update_one(self._key, {"$set": present})
+
+
+def close_abandoned_runs(db: Store) -> int:
+    """Mark the runs of this host whose process has died as interrupted, and return how many there were."""
+    running = db[WORKFLOW_RUNS].find({"state": "running", "host": socket.gethostname()}, {"run_id": 1, "pid": 1})
+    dead = [run["run_id"] for run in running if not psutil.pid_exists(run["pid"])]
+    if dead:
+        change = {"$set": {"state": "interrupted", "error": "The process ended before the run did."}}
+        db[WORKFLOW_RUNS].update_many({"run_id": {"$in": dead}}, change)
+    return len(dead)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that results depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
