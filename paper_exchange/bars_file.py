@@ -1,7 +1,9 @@
 """Reads one-minute bars from a CSV or a Freqtrade feather file, and says which row can not be used and why."""
 
+import re
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,8 +23,8 @@ _EPOCH_UNITS_MS = (
 )
 
 
-def read_tape(path: Path) -> tuple[Tape, bool]:
-    """Return the file's bars, and whether some value was finer than 1e-8 and had to be rounded.
+def read_tape(path: Path) -> tuple[Tape, int]:
+    """Return the file's bars, and how many values were finer than 1e-8 and had to be rounded to it.
 
     Parameters
     ----------
@@ -39,7 +41,7 @@ def read_tape(path: Path) -> tuple[Tape, bool]:
     if frame.empty:
         raise StartError(f"{path} holds no bars; at least one row under the header is needed.")
     open_ms = _times(path, frame)
-    values = {name: _numbers(path, frame, name) for name in VALUE_COLUMNS}
+    values = {name: _floats(path, frame[name], name) for name in VALUE_COLUMNS}
     _check_times(path, frame, open_ms)
     _check_values(path, open_ms, values)
     prices = scale(np.concatenate([values[name] for name in VALUE_COLUMNS[:4]]))
@@ -49,7 +51,7 @@ def read_tape(path: Path) -> tuple[Tape, bool]:
     if int(lows.min()) == 0:
         raise StartError(f"{path} has prices below {10.0**-prices.decimals:.8f}, finer than the venue's.")
     tape = Tape(open_ms, opens, highs, lows, closes, volume.values, prices.decimals, volume.decimals)
-    return tape, prices.rounded or volume.rounded
+    return tape, prices.rounded + volume.rounded
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -59,8 +61,8 @@ def _read(path: Path) -> pd.DataFrame:
         if path.suffix == ".feather":
             frame = pd.read_feather(path)
         else:
-            # pandas' own parser may miss the nearest float by one bit, and scale() needs the nearest.
-            frame = pd.read_csv(path, float_precision="round_trip", skipinitialspace=True)
+            # As text: pandas' own number parser may miss the nearest float, which scale() needs.
+            frame = pd.read_csv(path, dtype=str, skipinitialspace=True)
     except pd.errors.EmptyDataError:
         raise StartError(f"{path} is empty; a header and one-minute bars are needed.") from None
     except (OSError, EOFError, zlib.error, ValueError, pd.errors.ParserError) as error:
@@ -83,41 +85,47 @@ def _times(path: Path, frame: pd.DataFrame) -> Ints:
     column = frame[names[0]]
     if column.isna().any():
         raise StartError(f"{path} row {_row(column.isna())} has no time; the file may be torn there.")
-    if pd.api.types.is_numeric_dtype(column):
-        return _epochs(path, column.to_numpy(dtype=np.float64), column)
-    try:
-        times = pd.to_datetime(column, utc=True, format="ISO8601") if column.dtype != "M8[ns]" else column
-    except (ValueError, TypeError, OverflowError):
-        bad = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce").isna()
-        row = int(np.flatnonzero(bad)[0]) if bad.any() else 0
+    if isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind == "M":
+        return _milliseconds(column)
+    if column.dtype.kind in "iuf" or re.fullmatch(r"[0-9.eE+]+", str(column.iloc[0])):
+        return _epochs(path, column)
+    times = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
+    if times.isna().any():
+        row = _row(times.isna())
         raise StartError(
-            f"{path} row {row + 2} has the time {column.iloc[row]!r}; an ISO time such as "
+            f"{path} row {row} has the time {column.iloc[row - 2]!r}; an ISO time such as "
             "2022-01-01 00:00:00 or an epoch was needed."
-        ) from None
+        )
+    return _milliseconds(times)
+
+
+def _milliseconds(times: "pd.Series[pd.Timestamp]") -> Ints:
     return np.asarray(pd.DatetimeIndex(times).as_unit("ms").asi8, dtype=np.int64)
 
 
-def _epochs(path: Path, values: Floats, column: "pd.Series[float]") -> Ints:
+def _epochs(path: Path, column: "pd.Series[Any]") -> Ints:
+    values = _floats(path, column, "the time")
     for low, high, to_ms in _EPOCH_UNITS_MS:
         if low <= values.min() and values.max() < high:
-            exact = column.to_numpy(dtype=np.int64) if np.all(values == np.rint(values)) else np.rint(values)
-            return np.asarray(exact * int(to_ms) if to_ms >= 1 else exact // round(1 / to_ms), dtype=np.int64)
+            return np.rint(values * to_ms).astype(np.int64)
     raise StartError(
         f"{path} has times from {values.min():.0f} to {values.max():.0f}, which are not epochs in s, ms, us or "
         "ns of the years 1990 to 2200."
     )
 
 
-def _numbers(path: Path, frame: pd.DataFrame, name: str) -> Floats:
-    numbers = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64)
+def _floats(path: Path, column: "pd.Series[Any]", name: str) -> Floats:
+    cells = column.to_numpy(dtype=object)
+    try:
+        numbers = cells.astype(np.float64)
+    except (ValueError, TypeError):
+        numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
     bad = ~np.isfinite(numbers)
     if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise StartError(
-            f"{path} row {row + 2} has {name} {frame[name].iloc[row]!r}; a number was needed. "
-            "The file may be torn there."
-        )
-    return numbers
+        row = _row(bad)
+        found = "nothing" if pd.isna(cells[row - 2]) else repr(cells[row - 2])
+        raise StartError(f"{path} row {row} has {found} for {name}; a number was needed. The file may be torn there.")
+    return np.asarray(numbers, dtype=np.float64)
 
 
 def _check_times(path: Path, frame: pd.DataFrame, open_ms: Ints) -> None:

@@ -214,7 +214,7 @@ def _market(source: Source, seed: int, days: int, end_ms: int, shape: BookShape)
         tape, rounded = read_tape(source.path)
         described = source.path.name
         if rounded:
-            typer.echo(f"Note: {source.path} has values finer than the venue writes; they are rounded.", err=True)
+            typer.echo(f"Note: {rounded} values of {source.path} are finer than 1e-8 and were rounded to it.", err=True)
     instrument = Instrument(symbol, base, quote, tape.price_decimals, tape.quantity_decimals)
     return Market(instrument, tape, described, shape)
 

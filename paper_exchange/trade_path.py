@@ -10,7 +10,7 @@ from paper_exchange.units import VENUE_DECIMALS, Amounts, Ints, product
 
 MAX_STEPS = 16
 _FEWEST, _USUAL_FEWEST, _SPREAD = 4, 6, 11
-_WEIGHTS = 63  # 16 weights of at most 63 stay below 2**10, so volume (< 2**53) times their sum fits 64 bits
+_WEIGHTS = 63
 _CHUNK_BARS = 32_768
 _Hash = npt.NDArray[np.uint64]
 
@@ -142,7 +142,8 @@ def _prices(tape: Tape, part: slice, count: Ints, column: Ints) -> Ints:
 def _quantities(volume: Ints, count: Ints, column: Ints, noise: _Hash, real: npt.NDArray[np.bool_]) -> Ints:
     weight = 1 + ((noise >> np.uint64(8)) % np.uint64(_WEIGHTS)).astype(np.int64)
     running = np.cumsum(np.where(real, weight, 0), axis=1)
-    shared = np.maximum(volume - count, 0) * running // running[:, -1:]
+    whole, rest = np.divmod(np.maximum(volume - count, 0), running[:, -1:])
+    shared = whole * running + rest * running // running[:, -1:]  # volume * running could overflow
     share = np.diff(shared, axis=1, prepend=0)
     few = (column < volume).astype(np.int64)
     return np.where(real, np.where(volume >= count, share + 1, few), 0)

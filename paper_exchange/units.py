@@ -26,37 +26,45 @@ class Scaled:
     decimals
         How many decimals one unit stands for, 0 to 8.
     rounded
-        True where some value was finer than its unit and had to be rounded.
+        How many values were finer than their unit and had to be rounded.
     """
 
     values: Ints
     decimals: int
-    rounded: bool
+    rounded: int
 
 
 def scale(values: Floats) -> Scaled:
     """Return `values` as integers with the fewest decimals (at most eight) that hold them all exactly.
 
     A float x is the decimal ``k / 10**d`` exactly when dividing the two integers gives x back: both are
-    exact in a float below 2**53, and IEEE division rounds correctly. Where eight decimals are not enough
-    (or would need more than 53 bits), the finest scale that fits is used and `rounded` is set.
+    exact in a float below 2**53, and IEEE division rounds correctly. Each value is read with its own
+    fewest decimals d, and all are then written with the most that any of them needs. A value that needs
+    more than eight, or more than 64 bits hold, is rounded and counted.
 
     Parameters
     ----------
     values
         Finite, not negative.
     """
-    largest = float(values.max(initial=0.0))
-    finest = 0
-    for decimals in range(VENUE_DECIMALS + 1):
-        power = 10.0**decimals
-        if largest * power >= _EXACT_FLOAT:
+    finest = VENUE_DECIMALS
+    while float(values.max(initial=0.0)) * 10.0**finest > _INT64_MAX / 2:
+        finest -= 1
+    units = np.zeros(values.shape, dtype=np.int64)
+    needed = np.full(values.shape, -1, dtype=np.int64)
+    for decimals in range(finest + 1):
+        candidate = np.rint(values * 10.0**decimals)
+        fits = (needed < 0) & (candidate < _EXACT_FLOAT) & (candidate / 10.0**decimals == values)
+        units[fits] = candidate[fits].astype(np.int64)
+        needed[fits] = decimals
+        if bool(np.all(needed >= 0)):
             break
-        finest = decimals
-        units = np.rint(values * power)
-        if bool(np.all(units / power == values)):
-            return Scaled(units.astype(np.int64), decimals, rounded=False)
-    return Scaled(np.rint(values * 10.0**finest).astype(np.int64), finest, rounded=True)
+    inexact = needed < 0
+    if bool(inexact.any()):
+        units[inexact] = np.rint(values[inexact] * 10.0**finest).astype(np.int64)
+        needed[inexact] = finest
+    most = int(needed.max(initial=0))
+    return Scaled(units * 10 ** (most - needed), most, rounded=int(np.count_nonzero(inexact)))
 
 
 def product(left: Ints, right: Ints, drop_decimals: int = 0) -> Amounts:
