@@ -81,7 +81,7 @@ class Settings(_Settings):
 
 
 class ExternalSignalSettings(_Settings):
-    """What ExternalSignalStrategy reads: the environment, then `.env`, then `external_signals` of Freqtrade's config."""
+    """What ExternalSignalStrategy reads: the environment, then `.env`, then Freqtrade's `external_signals` block."""
 
     model_config = SettingsConfigDict(
         env_prefix="EXT_SIG_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True

@@ -6,43 +6,14 @@ from dataclasses import dataclass
 
 from schemas.errors import SymbolError
 
-# Longest first among those that end alike: FDUSD before USD, USDT before nothing shorter that would swallow a letter.
+# In no order that matters: the longest that fits wins.
+# fmt: off
 KNOWN_QUOTES = (
-    *(
-        "FDUSD",
-        "USDT",
-        "USDC",
-        "TUSD",
-        "BUSD",
-        "USDP",
-        "USDS",
-        "USD1",
-        "DAI",
-        "USD",
-        "EUR",
-        "GBP",
-        "TRY",
-        "BRL",
-    ),
-    *(
-        "JPY",
-        "AUD",
-        "ARS",
-        "COP",
-        "CZK",
-        "IDR",
-        "MXN",
-        "PLN",
-        "RON",
-        "UAH",
-        "ZAR",
-        "BTC",
-        "ETH",
-        "BNB",
-        "SOL",
-    ),
-    *("XRP", "TRX", "DOGE"),
+    "FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USDP", "USDS", "USD1", "DAI", "USD", "EUR", "GBP", "TRY", "BRL", "JPY",
+    "AUD", "ARS", "COP", "CZK", "IDR", "MXN", "PLN", "RON", "UAH", "ZAR", "BTC", "ETH", "BNB", "SOL", "XRP", "TRX",
+    "DOGE",
 )
+# fmt: on
 _ASSET = r"[A-Z0-9]{1,20}"
 _SYMBOL = re.compile(rf"({_ASSET}):([A-Z0-9]{{2,40}})(\.P)?")
 _PAIR = re.compile(rf"({_ASSET})/({_ASSET})(?::({_ASSET}))?")
@@ -77,9 +48,7 @@ class Symbol:
         SymbolError
             Where the text has another form, or ends in no known quote asset.
         """
-        match = _SYMBOL.fullmatch(text) if isinstance(text, str) else None
-        if match is None:
-            raise SymbolError(f"A symbol such as BINANCE:BTCUSDT was needed, found {text!r}.")
+        match = _match(text)
         base, quote = split_venue_name(match[2], quotes)
         return cls(match[1], base, quote, quote if match[3] else None)
 
@@ -113,6 +82,24 @@ class Symbol:
 
     def __str__(self) -> str:
         return f"{self.venue}:{self.venue_name}" + (".P" if self.settle else "")
+
+
+def symbol_text(text: str) -> str:
+    """Return `text` if it has the form of a symbol, whether or not it can be split into base and quote.
+
+    Raises
+    ------
+    SymbolError
+        Where it has another form.
+    """
+    return _match(text)[0]
+
+
+def _match(text: str) -> re.Match[str]:
+    match = _SYMBOL.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise SymbolError(f"A symbol such as BINANCE:BTCUSDT was needed, found {text!r}.")
+    return match
 
 
 def split_venue_name(name: str, quotes: Iterable[str] = KNOWN_QUOTES) -> tuple[str, str]:
