@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from research.bars import CheckedBars, Floats, Ints, SymbolRows, check_bars
-from research.fills import Costs, Orders, Trades, holdings_after, orders_from_targets, spread, trades_of
+from research.fills import Costs, Holdings, Orders, Trades, holdings_after, orders_from_targets, spread, trades_of
 from research.metrics import Metrics, curve_figures, trade_figures
 from research.positions import align_position, held_targets
 from schemas.errors import InputError
@@ -22,14 +22,27 @@ SIGNAL = "signal"
 
 @dataclass(frozen=True, slots=True)
 class Sleeve:
-    """One symbol's part of a backtest: its own cash, what it held at each close, its trades."""
+    """One symbol's part of a backtest: its own cash, what it held and was worth at each close, its trades.
+
+    Cash and amount are kept as they are after each order: a year of minutes has few orders, and half a million bars.
+    """
 
     rows: SymbolRows
     initial_cash: float
-    cash: Floats
-    amount: Floats
+    orders: Orders
+    holdings: Holdings
     equity: Floats
     trades: Trades
+
+    @property
+    def cash(self) -> Floats:
+        """Cash at each bar's close."""
+        return spread(self.holdings.cash, self.initial_cash, self.orders, len(self.equity))
+
+    @property
+    def amount(self) -> Floats:
+        """Amount held at each bar's close, in base currency."""
+        return spread(self.holdings.amount, 0.0, self.orders, len(self.equity))
 
 
 @dataclass(frozen=True)
@@ -61,16 +74,14 @@ class BacktestResult:
         Columns: symbol, datetime, equity = cash + position_value, cash, amount (base currency held),
         position_value = amount × close. Several symbols: each row is its own symbol's sleeve.
         """
-        cash, amount, equity = (
-            _joined([getattr(sleeve, name) for sleeve in self.sleeves]) for name in ("cash", "amount", "equity")
-        )
+        amount = _joined([sleeve.amount for sleeve in self.sleeves])
         frame = self.bars.frame
         return pd.DataFrame(
             {
                 "symbol": frame["symbol"],
                 "datetime": frame["datetime"],
-                "equity": equity,
-                "cash": cash,
+                "equity": _joined([sleeve.equity for sleeve in self.sleeves]),
+                "cash": _joined([sleeve.cash for sleeve in self.sleeves]),
                 "amount": amount,
                 "position_value": amount * self.bars.column("close"),
             },
@@ -190,11 +201,10 @@ def _shares(bars: CheckedBars, allocation: Mapping[str, float] | None) -> list[f
 def _simulate(rows: SymbolRows, opens: Floats, closes: Floats, targets: Floats, cash: float, costs: Costs) -> Sleeve:
     orders: Orders = orders_from_targets(targets)
     holdings = holdings_after(orders, opens, cash, costs)
-    cash_held = spread(holdings.cash, cash, orders, len(opens))
-    amount = spread(holdings.amount, 0.0, orders, len(opens))
-    equity = amount * closes
-    equity += cash_held
-    return Sleeve(rows, cash, cash_held, amount, equity, trades_of(orders, holdings, opens, costs))
+    equity = spread(holdings.amount, 0.0, orders, len(opens))
+    equity *= closes
+    equity += spread(holdings.cash, cash, orders, len(opens))
+    return Sleeve(rows, cash, orders, holdings, equity, trades_of(orders, holdings, opens, costs))
 
 
 def _buy_and_hold(opens: Floats, costs: Costs) -> float:
@@ -206,12 +216,13 @@ def _buy_and_hold(opens: Floats, costs: Costs) -> float:
 
 def _metrics(bars: CheckedBars, sleeves: tuple[Sleeve, ...], cash: float, buy_and_hold: float) -> Metrics:
     ticks, equity = _portfolio(bars, sleeves)
-    curve = curve_figures(equity, ticks, bars.ticks_per_second)
+    step = bars.step if len(sleeves) == 1 or len(ticks) < 2 else int(np.diff(ticks).min())
+    curve = curve_figures(equity, ticks, step, bars.ticks_per_second)
     traded = [sleeve.trades for sleeve in sleeves]
     total = trade_figures(_joined([t.profit_abs for t in traded]), _joined([t.profit_ratio for t in traded]))
     fees = math.fsum(float(t.open_fee.sum() + t.close_fee.sum()) for t in traded)
-    notional = math.fsum(float(t.amount @ t.open_rate + t.amount @ t.close_rate) for t in traded)
-    held = sum(int(np.count_nonzero(sleeve.amount)) for sleeve in sleeves)
+    notional = math.fsum(float((t.amount * (t.open_rate + t.close_rate)).sum()) for t in traded)
+    held = sum(int((t.closed - t.opened).sum()) for t in traded)
     return Metrics(
         initial_cash=float(cash),
         final_equity=float(equity[-1]),
@@ -232,8 +243,8 @@ def _metrics(bars: CheckedBars, sleeves: tuple[Sleeve, ...], cash: float, buy_an
         turnover=notional / curve.mean_equity,
         buy_and_hold_return=buy_and_hold,
         bars=len(bars.frame),
-        first=bars.opens.min().to_pydatetime(warn=False),
-        last=bars.opens.max().to_pydatetime(warn=False),
+        first=min(bars.opens[rows.start] for rows in bars.blocks).to_pydatetime(warn=False),
+        last=max(bars.opens[rows.stop - 1] for rows in bars.blocks).to_pydatetime(warn=False),
     )
 
 

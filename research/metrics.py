@@ -5,10 +5,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
-
 from research.bars import Floats, Ints
 from research.drawdown import worst_drawdown
+from research.moments import return_moments
 
 YEAR_SECONDS = 365 * 24 * 3600
 """A year has 365 days of 24 hours: crypto venues never close."""
@@ -117,7 +116,7 @@ class CurveFigures:
     mean_equity: float
 
 
-def curve_figures(equity: Floats, ticks: Ints, ticks_per_second: int) -> CurveFigures:
+def curve_figures(equity: Floats, ticks: Ints, step: int, ticks_per_second: int) -> CurveFigures:
     """Return what the equity curve says; formulas in `Metrics`.
 
     Parameters
@@ -126,11 +125,12 @@ def curve_figures(equity: Floats, ticks: Ints, ticks_per_second: int) -> CurveFi
         Positive, one value a bar; its first value is the cash at the start.
     ticks : array
         The bars' open times, increasing.
+    step : int
+        The bars' length in ticks, 0 where there is one bar only.
     ticks_per_second : int
         What one second is in `ticks`.
     """
     growth = float(equity[-1] / equity[0])
-    step = int(np.diff(ticks).min()) if len(ticks) > 1 else 0
     step_s, span_s = step / ticks_per_second, (int(ticks[-1]) - int(ticks[0]) + step) / ticks_per_second
     volatility, sharpe, sortino = _ratios(equity, math.sqrt(YEAR_SECONDS / step_s) if step else math.nan)
     worst = worst_drawdown(equity, ticks)
@@ -176,15 +176,12 @@ def _ratios(equity: Floats, root_year: float) -> tuple[float, float, float]:
     """Return annual volatility, Sharpe and Sortino ratio."""
     if len(equity) < 3:
         return math.nan, math.nan, math.nan
-    returns = equity[1:] / equity[:-1]
-    returns -= 1.0
-    count, mean = len(returns), float(returns.mean())
-    falls = np.minimum(returns, 0.0)
-    downside = math.sqrt(float(falls @ falls) / count)
-    returns -= mean
-    deviation = math.sqrt(float(returns @ returns) / (count - 1))
-    sharpe = mean / deviation * root_year if deviation else math.nan
-    return deviation * root_year, sharpe, mean / downside * root_year if downside else math.nan
+    moments = return_moments(equity)
+    deviation = math.sqrt(moments.squared_deviations / (moments.count - 1))
+    downside = math.sqrt(moments.squared_falls / moments.count)
+    sharpe = moments.mean / deviation * root_year if deviation else math.nan
+    sortino = moments.mean / downside * root_year if downside else math.nan
+    return deviation * root_year, sharpe, sortino
 
 
 def _compound(growth: float, power: float) -> float:
