@@ -132,6 +132,8 @@ class Decisions:
         As in `Wishes`, set on the candle on which a signal acts, and nowhere else.
     signal : int64 array
         Position of the signal that acts there, `NO_SIGNAL` (-1) elsewhere.
+    stake : float64 array
+        The part of the stake that an entry there is made with.
     skipped : dict of int to SkipReason
         Signals that were chosen by a candle but changed nothing. One that was `in_position` or had `no_position` by
         the memory alone is set in the columns all the same: Freqtrade's own stop may have closed the position since,
@@ -144,6 +146,7 @@ class Decisions:
     leave_long: NDArray[np.bool_]
     leave_short: NDArray[np.bool_]
     signal: NDArray[np.int64]
+    stake: NDArray[np.float64]
     memory: Memory
     skipped: dict[int, SkipReason] = field(default_factory=dict)
 
@@ -236,7 +239,10 @@ def decisions(
             skipped[pick] = reason
         if reason not in ("cooldown", "min_hold"):
             state = replace(state, settled_ts=times[pick])
-    return Decisions(enter, leave_long, leave_short, acting, state, skipped)
+    stake = np.ones(chosen.shape)
+    entering = np.flatnonzero(enter)
+    stake[entering] = asked.stake[acting[entering]]
+    return Decisions(enter, leave_long, leave_short, acting, stake, state, skipped)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The text by which Freqtrade's trades name the signal that caused them: its key, its version, its part of the stake."""
+"""The text by which Freqtrade's trades name the signal that caused them: its key, version and stake."""
 
 import re
 from dataclasses import dataclass

@@ -1,0 +1,247 @@
+"""Reads one strategy's signals from MongoDB: the history of a pair in one query, the newest of all pairs in another."""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import nan
+from typing import Any
+
+import numpy as np
+from bson.codec_options import DatetimeConversion
+from bson.datetime_ms import DatetimeMS
+from pymongo import ASCENDING, MongoClient
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
+
+from schemas.collections import SIGNAL_KEY, SIGNAL_REVISIONS
+from schemas.errors import QuantFlowError, SettingsError, StoreError
+from schemas.mongo import redact_uri
+from schemas.settings import ExternalSignalSettings
+from schemas.signal_actions import Signals
+from schemas.signal_rule import NEVER
+
+_ACTIONS = {"enter_long", "exit_long", "enter_short", "exit_short"}
+_KEY_INDEX = [(name, ASCENDING) for name in SIGNAL_KEY]
+_FIELDS = ("ts", "action", "score", "weight", "valid_until", "version")
+_HISTORY_FIELDS = ("created_at", "updated_at", "replaced_at")
+_HISTORY_TIMEOUTS = {"serverSelectionTimeoutMS": 10_000, "connectTimeoutMS": 10_000, "socketTimeoutMS": 60_000}
+_BAD_VALUE = 2  # MongoDB's code for a hint that names no index
+_UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
+
+_Row = tuple[int, int, int, int, str, float, float]
+
+logger = logging.getLogger(__name__)
+
+
+class SignalFeed:
+    """The signals of one strategy and timeframe, as a program that trades them reads them.
+
+    Parameters
+    ----------
+    settings : ExternalSignalSettings
+        Address, database, collection, whose signals.
+    timeframe : str
+        Length of the bars that the signals belong to, such as '1m'.
+    live : bool
+        Whether reads must give up soon (`mongo_timeout_ms`), since a trading loop waits for them.
+
+    Raises
+    ------
+    SettingsError
+        Where the address can not be read.
+    """
+
+    def __init__(self, settings: ExternalSignalSettings, timeframe: str, *, live: bool) -> None:
+        self._settings = settings
+        self._timeframe = timeframe
+        self._is_live = live
+        self._has_warned = False
+        limits: dict[str, Any] = {"timeoutMS": settings.mongo_timeout_ms} if live else _HISTORY_TIMEOUTS
+        with self._sentences():
+            self._client: MongoClient[dict[str, Any]] = MongoClient(
+                settings.mongo_uri.get_secret_value(),
+                appname="ExternalSignalStrategy",
+                # Times stay integers: the rule wants milliseconds, and a far valid_until is no datetime at all.
+                datetime_conversion=DatetimeConversion.DATETIME_MS,
+                **limits,
+            )
+
+    def close(self) -> None:
+        """Close the connection; the feed can not be used afterwards."""
+        self._client.close()
+
+    def __enter__(self) -> "SignalFeed":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def history(self, pair: str, first_ms: int | None = None, last_ms: int | None = None) -> Signals:
+        """Return the signals of a pair with first_ms ≤ ts ≤ last_ms, as they are now; None means no bound.
+
+        With `as_known` set, return every version of each signal instead, retracted ones too, each from the time at
+        which it was written until the time at which it was replaced.
+
+        Raises
+        ------
+        StoreError
+            Where MongoDB does not answer, refuses, or has no index to read by.
+        """
+        query: dict[str, Any] = self._query(pair, _bounds(first_ms, last_ms))
+        with self._sentences():
+            found = list(self._find(self._settings.collection, query))
+            if self._settings.as_known:
+                found += self._find(SIGNAL_REVISIONS, query)
+        return self._signals(found)
+
+    def newest(self, pairs: Sequence[str], first_ms: int, last_ms: int) -> dict[str, Signals]:
+        """Return the signals of some pairs with first_ms ≤ ts ≤ last_ms, by pair, in one query.
+
+        Raises
+        ------
+        StoreError
+            As `history`.
+        """
+        query = self._query({"$in": list(pairs)}, _bounds(first_ms, last_ms))
+        by_pair: dict[str, list[Mapping[str, Any]]] = {}
+        with self._sentences():
+            for document in self._find(self._settings.collection, query, "pair"):
+                by_pair.setdefault(document["pair"], []).append(document)
+        return {pair: self._signals(documents) for pair, documents in by_pair.items()}
+
+    def strategies(self) -> list[str]:
+        """Return the strategy_id of every strategy that has signals, sorted."""
+        with self._sentences():
+            return sorted(map(str, self._database[self._settings.collection].distinct("strategy_id")))
+
+    @property
+    def _database(self) -> Any:
+        return self._client[self._settings.db]
+
+    def _query(self, pair: str | dict[str, Any], ts: dict[str, DatetimeMS]) -> dict[str, Any]:
+        query = {"strategy_id": self._settings.strategy_id, "pair": pair, "timeframe": self._timeframe}
+        return query | ({"ts": ts} if ts else {})
+
+    def _find(self, collection: str, query: Mapping[str, Any], *more: str) -> Iterable[Mapping[str, Any]]:
+        history = _HISTORY_FIELDS if self._settings.as_known and not self._is_live else ()
+        fields = {"_id": False} | dict.fromkeys((*_FIELDS, *history, *more), True)
+        # The hint makes a database without the index an error at once, not a slow scan in every loop.
+        hint = [*_KEY_INDEX, ("version", ASCENDING)] if collection == SIGNAL_REVISIONS else _KEY_INDEX
+        found: Iterable[Mapping[str, Any]] = self._database[collection].find(query, fields, hint=hint)
+        return found
+
+    def _signals(self, documents: Sequence[Mapping[str, Any]]) -> Signals:
+        as_known = self._settings.as_known and not self._is_live
+        signals, refused = signals_of(documents, as_known=as_known)
+        if refused and not self._has_warned:
+            self._has_warned = True  # a live loop would say it every second
+            logger.warning(
+                f"{len(refused)} of {len(documents)} signals of {self._settings.strategy_id} can not be read and are "
+                f"left out; the first is {refused[0]!r}. Export them with `quantflow run`, which checks them."
+            )
+        return signals
+
+    @contextmanager
+    def _sentences(self) -> Iterator[None]:
+        try:
+            yield
+        except PyMongoError as error:
+            raise _sentence(error, self._settings) from None
+
+
+def signals_of(
+    documents: Iterable[Mapping[str, Any]], *, as_known: bool = False
+) -> tuple[Signals, list[Mapping[str, Any]]]:
+    """Return documents of signals as arrays, sorted by ts, then by the time of writing; and those that are none.
+
+    A document is none where its `ts` is no time, its action is unknown, or a number is no number. Where not
+    `as_known`, only the last version of each `ts` stays and the times of writing are 0.
+    """
+    rows, refused = [], []
+    for document in documents:
+        row = _row(document, as_known=as_known)
+        if row is None:
+            refused.append(document)
+        else:
+            rows.append(row)
+    rows.sort(key=lambda row: row[:3])
+    if not as_known:
+        rows = list({row[0]: row for row in rows}.values())
+    ts, known_from, version, valid_until, action, score, weight = zip(*rows, strict=True) if rows else ((),) * 7
+    signals = Signals(
+        ts=np.array(ts, np.int64),
+        valid_until=np.array(valid_until, np.int64),
+        known_from=np.array(known_from, np.int64),
+        action=np.array(action, np.str_),
+        score=np.array(score, np.float64),
+        weight=np.array(weight, np.float64),
+        version=np.array(version, np.int64),
+    )
+    return signals, refused
+
+
+def _row(document: Mapping[str, Any], *, as_known: bool) -> _Row | None:
+    """Return (ts, known_from, version, valid_until, action, score, weight), or None where it is no signal."""
+    try:
+        valid_until = _ms(document, "valid_until", NEVER)
+        known_from = 0
+        if as_known:
+            known_from = _ms(document, "updated_at", _ms(document, "created_at", 0))
+            valid_until = min(valid_until, _ms(document, "replaced_at", NEVER))
+        action = document.get("action") or ""
+        row = (
+            _ms(document, "ts"),
+            known_from,
+            int(document.get("version") or 1),
+            valid_until,
+            action,
+            _number(document, "score"),
+            _number(document, "weight"),
+        )
+    except (TypeError, ValueError):
+        return None
+    return row if action in _ACTIONS or (action == "" and ("score" in document or "weight" in document)) else None
+
+
+def _ms(document: Mapping[str, Any], name: str, absent: int | None = None) -> int:
+    time = document.get(name)
+    if time is None and absent is not None:
+        return absent
+    if not isinstance(time, DatetimeMS):
+        raise TypeError(f"{name} must be a time")
+    return int(time)
+
+
+def _number(document: Mapping[str, Any], name: str) -> float:
+    value = document.get(name)
+    return nan if value is None else float(value)
+
+
+def _bounds(first_ms: int | None, last_ms: int | None) -> dict[str, DatetimeMS]:
+    bounds = {"$gte": first_ms, "$lte": last_ms}
+    return {operator: DatetimeMS(ms) for operator, ms in bounds.items() if ms is not None}
+
+
+def _sentence(error: PyMongoError, settings: ExternalSignalSettings) -> QuantFlowError:
+    uri = redact_uri(settings.mongo_uri.get_secret_value())
+    detail = redact_uri(str(error)).split(", full error")[0].split(", Timeout:")[0].split(" (configured timeouts")[0]
+    code = getattr(error, "code", None)
+    if isinstance(error, ConfigurationError):  # InvalidURI is one
+        return SettingsError(
+            f"EXT_SIG_MONGO_URI must look like mongodb://user:password@host:27017/, found {uri}: {detail}."
+        )
+    if isinstance(error, OperationFailure) and code == _BAD_VALUE and "hint" in detail:
+        return StoreError(
+            f"{settings.db}.{settings.collection} at {uri} lacks the index on {', '.join(SIGNAL_KEY)}, by which "
+            "signals are read. Make it with `quantflow db init`."
+        )
+    if code in (_UNAUTHORIZED, _AUTHENTICATION_FAILED):
+        return StoreError(
+            f"MongoDB at {uri} refused to let this user read {settings.db}: {detail}. Check user, password and roles."
+        )
+    return StoreError(
+        f"MongoDB at {uri} did not give the signals: {detail}. Start it, or set EXT_SIG_MONGO_URI; with the embedded "
+        "server run Freqtrade as `quantflow exec -- freqtrade ...`."
+    )
+
+
+NO_SIGNALS = signals_of(())[0]
