@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from quantflow_nodes.commands.console import err, out, print_json, summary_table
+from quantflow_nodes.commands.console import out, print_json, summary_table
+from quantflow_nodes.commands.step_progress import step_progress
 from quantflow_nodes.graph import load_graph
 from quantflow_nodes.plan import plan_graph
 from quantflow_nodes.workflow import run_graph
@@ -49,7 +49,7 @@ def run(
     settings = Settings.load()
     configure_logging(settings)
     plan = plan_graph(load_graph(graph, change))
-    with _executor(cluster) as executor, _progress(quiet=as_json) as progress:
+    with _executor(cluster) as executor, step_progress(quiet=as_json) as progress:
         finished = run_graph(plan, settings, progress, executor, reports if report else None)
     seconds = time.perf_counter() - started
     shown = finished.as_dict()
@@ -71,44 +71,12 @@ def _executor(cluster: str | None) -> Iterator[Executor | None]:
         yield None
         return
     try:
-        from distributed import Client  # the extra `cluster`; heavy, so only where it is asked for
+        import distributed  # the extra `cluster`; heavy, so only where it is asked for
     except ImportError:
         raise InputError("--cluster needs Dask, which is not installed. Install quantflow[cluster].") from None
     try:
-        client = Client(cluster, timeout=10)
+        client: Any = distributed.Client(cluster, timeout=10)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise InputError(f"No Dask scheduler answers at {cluster}: {error}.") from None
     with client:
         yield client.get_executor()
-
-
-class _NodeProgress:
-    """Shows each node while it runs, and its seconds when it has ended."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, object] = {}
-
-    def __call__(self, node: str, state: str, seconds: float | None) -> None:
-        if state == "running":
-            self._tasks[node] = self._progress.add_task(node, total=None)
-            return
-        task = self._tasks.pop(node, None)
-        if task is not None:
-            self._progress.remove_task(task)  # type: ignore[arg-type]
-        took = f" in {seconds:.2f} s" if seconds is not None else ""
-        self._progress.console.print(f"{node}: {state}{took}")
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[_NodeProgress]:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as progress:
-        yield _NodeProgress(progress) if not quiet else _Silent(progress)
-
-
-class _Silent(_NodeProgress):
-    """Says nothing: standard output holds JSON, and nobody watches."""
-
-    def __call__(self, node: str, state: str, seconds: float | None) -> None:
-        """Say nothing."""

@@ -1,0 +1,52 @@
+# Everything a user or a developer runs. The first target sets up what the others need, and only once.
+SHELL := /bin/bash
+PYTHON_RANGE := >=3.11,<3.14
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+BIN := .venv/bin
+READY := .venv/.ready
+BARS ?=
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint check format lock bench clean
+
+help: ## Show this list.
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+setup: $(READY) ## Make .venv with the pinned versions.
+
+$(READY): requirements.lock pyproject.toml
+	@command -v $(UV) >/dev/null || python3 -m pip install --quiet --disable-pip-version-check --target .tools uv
+	@$(UV) venv --quiet --allow-existing --python '$(PYTHON_RANGE)' .venv
+	@VIRTUAL_ENV=.venv $(UV) pip install --require-hashes -r requirements.lock
+	@VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+demo: $(READY) ## Run the main job: bars, graph, signals, Freqtrade. BARS=file.csv.gz replays a real file.
+	@$(BIN)/quantflow demo $(if $(BARS),--bars $(BARS))
+
+test: $(READY) ## Run all tests on WORKERS processes.
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal
+
+lint: $(READY) ## Check style, types and the direction of imports.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+check: lint test ## Lint and test.
+
+format: $(READY) ## Put the code into shape.
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: $(READY) ## Pin the newest versions that fit pyproject.toml.
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--all-extras --group dev --upgrade --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+
+bench: $(READY) ## Measure import, read, backtest and export beside the obvious alternatives.
+	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+clean: ## Remove what the targets made.
+	@rm -rf .venv .tools demo-run dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

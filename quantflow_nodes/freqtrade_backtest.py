@@ -1,0 +1,182 @@
+"""Runs the real `freqtrade backtesting` on given bars and stored signals, and reads the trades that it made."""
+
+import subprocess
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pandas as pd
+import structlog
+
+from quantflow_nodes.ports import Bars
+from quantflow_nodes.programs import clean_environment, find_program, running_venue, shared_folder
+from schemas.errors import QuantFlowError, StoreError
+from schemas.settings import Settings
+from schemas.symbols import Symbol
+
+STRATEGY = "ExternalSignalStrategy"
+log = structlog.get_logger()
+
+
+class FreqtradeError(QuantFlowError):
+    """Freqtrade ended with an error; the message holds what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestRequest:
+    """What Freqtrade is asked to trade: bars, whose signals, at which fee, in which folder of its own."""
+
+    bars: Bars
+    strategy_id: str
+    fee: float
+    initial_cash: float
+    folder: Path
+
+
+def freqtrade_trades(request: BacktestRequest, settings: Settings) -> pd.DataFrame:
+    """Return the trades of `freqtrade backtesting --strategy ExternalSignalStrategy`.
+
+    Parameters
+    ----------
+    request : BacktestRequest
+        `folder` becomes Freqtrade's user folder for this run; nothing else of Freqtrade's is touched.
+    settings : Settings
+        With `mongo_uri` set: where the signals lie.
+
+    Returns
+    -------
+    DataFrame
+        One row a trade: symbol, open_time, close_time (aware UTC), open_rate, close_rate, profit_ratio, exit_reason,
+        enter_tag; sorted by symbol and open_time.
+
+    Raises
+    ------
+    FreqtradeError
+        Where Freqtrade does not end well.
+    """
+    symbols = [Symbol.parse(name) for name in request.bars.symbols]
+    data = request.folder / "data" / "binance"
+    data.mkdir(parents=True, exist_ok=True)
+    for symbol in symbols:
+        _write_feather(request.bars, symbol, data)
+    with running_venue(_venue_arguments(request, symbols)) as venue:
+        config = request.folder / "config.json"
+        config.write_bytes(orjson.dumps(_config(request, symbols, venue.url), option=orjson.OPT_INDENT_2))
+        _run(request, config, settings)
+    return _read_trades(request.folder / "backtest_results", {symbol.pair: str(symbol) for symbol in symbols})
+
+
+def _write_feather(bars: Bars, symbol: Symbol, folder: Path) -> None:
+    """Store bars as Freqtrade's own download-data does."""
+    own = bars.data.loc[bars.data["symbol"] == str(symbol), ["datetime", "open", "high", "low", "close", "volume"]]
+    frame = own.rename(columns={"datetime": "date"}).reset_index(drop=True)
+    name = f"{symbol.pair.replace('/', '_')}-{bars.timeframe}.feather"
+    frame.to_feather(folder / name, compression_level=9, compression="lz4")
+
+
+def _venue_arguments(request: BacktestRequest, symbols: list[Symbol]) -> list[str]:
+    """The venue only has to know the pairs: Freqtrade asks it for its markets and nothing else."""
+    arguments = []
+    for symbol in symbols:
+        path = request.folder / f"{symbol.venue_name}.csv"
+        own = request.bars.data.loc[request.bars.data["symbol"] == str(symbol)].head(2_000)
+        columns = ["datetime", "open", "high", "low", "close", "volume"]
+        own[columns].rename(columns={"datetime": "date"}).to_csv(path, index=False)
+        arguments += ["--bars", f"{symbol.base}/{symbol.quote}={path}"]
+    return arguments
+
+
+def _config(request: BacktestRequest, symbols: list[Symbol], url: str) -> dict[str, Any]:
+    base: dict[str, Any] = orjson.loads((shared_folder("freqtrade_user_data") / "config.backtest.json").read_bytes())
+    rest = dict.fromkeys(("public", "private"), f"{url}/api/v3")
+    return base | {
+        "timeframe": request.bars.timeframe.name,
+        "fee": request.fee,
+        "dry_run_wallet": request.initial_cash,
+        "stake_currency": symbols[0].quote,
+        "max_open_trades": len(symbols),
+        "exchange": {
+            "name": "binance",
+            "key": "",
+            "secret": "",
+            "only_from_ccxt": True,
+            "pair_whitelist": [symbol.pair for symbol in symbols],
+            "ccxt_config": {
+                "enableRateLimit": False,
+                "urls": {"api": {**rest, "v1": f"{url}/api/v1", "sapi": f"{url}/sapi/v1"}},
+                "options": {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False, "fetchCurrencies": False},
+            },
+        },
+        "external_signals": {"strategy_id": request.strategy_id},
+    }
+
+
+def _run(request: BacktestRequest, config: Path, settings: Settings) -> None:
+    if settings.mongo_uri is None:
+        raise StoreError("Freqtrade needs the address of a MongoDB server to read signals from.")
+    arguments = [
+        find_program("freqtrade", "freqtrade"), "backtesting", "--strategy", STRATEGY,
+        "--strategy-path", str(shared_folder("freqtrade_user_data") / "strategies"),
+        "--userdir", str(request.folder), "--datadir", str(request.folder / "data" / "binance"),
+        "--config", str(config), "--cache", "none", "--export", "trades",
+    ]  # fmt: skip
+    environment = clean_environment(
+        {
+            "EXT_SIG_MONGO_URI": settings.mongo_uri.get_secret_value(),
+            "EXT_SIG_DB": settings.db,
+            "EXT_SIG_STRATEGY_ID": request.strategy_id,
+            "NO_COLOR": "1",
+        }
+    )
+    output = request.folder / "freqtrade.log"
+    with output.open("wb") as sink:
+        ended = subprocess.run(
+            arguments,
+            cwd=request.folder,  # a .env of the user's must not reach this run
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    log.info("freqtrade_ended", code=ended.returncode, log=str(output))
+    if ended.returncode != 0:
+        raise FreqtradeError(_last_error(output))
+
+
+def _last_error(output: Path) -> str:
+    lines = output.read_text(errors="replace").splitlines()
+    errors = [line.split(" - ERROR - ", 1)[-1] for line in lines if " - ERROR - " in line] or lines[-3:]
+    return f"freqtrade backtesting failed: {' '.join(errors)[-600:]} The whole log is {output}."
+
+
+def _read_trades(folder: Path, symbols: dict[str, str]) -> pd.DataFrame:
+    newest = folder / orjson.loads((folder / ".last_result.json").read_bytes())["latest_backtest"]
+    with zipfile.ZipFile(newest) as archive:
+        result = orjson.loads(archive.read(newest.with_suffix(".json").name))
+    rows = [
+        {
+            "symbol": symbols[trade["pair"]],
+            "open_time": pd.Timestamp(trade["open_timestamp"], unit="ms", tz="UTC"),
+            "close_time": pd.Timestamp(trade["close_timestamp"], unit="ms", tz="UTC"),
+            "open_rate": float(trade["open_rate"]),
+            "close_rate": float(trade["close_rate"]),
+            "profit_ratio": float(trade["profit_ratio"]),
+            "exit_reason": trade["exit_reason"],
+            "enter_tag": trade["enter_tag"],
+        }
+        for trade in result["strategy"][STRATEGY]["trades"]
+    ]
+    columns = [
+        "symbol",
+        "open_time",
+        "close_time",
+        "open_rate",
+        "close_rate",
+        "profit_ratio",
+        "exit_reason",
+        "enter_tag",
+    ]
+    return pd.DataFrame(rows, columns=columns).sort_values(["symbol", "open_time"], ignore_index=True)

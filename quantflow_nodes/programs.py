@@ -1,0 +1,111 @@
+"""Starts the other programs of the chain as processes of their own, and ends them again."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from schemas.errors import StoreError, VenueError
+
+_READY_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """A paper-exchange that runs: where it answers, and what it says about itself."""
+
+    url: str
+    ready: dict[str, object]
+
+
+def find_program(name: str, extra: str) -> str:
+    """Return the path of a command that an extra of this distribution installs.
+
+    Raises
+    ------
+    StoreError
+        Where it is not installed.
+    """
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.is_file() else shutil.which(name)
+    if found is None:
+        raise StoreError(f"The command {name} is not installed. Install it with: pip install 'quantflow[{extra}]'.")
+    return found
+
+
+def shared_folder(name: str) -> Path:
+    """Return a folder that comes with QuantFlow (`freqtrade_user_data`, `examples`): of the checkout, or installed.
+
+    Raises
+    ------
+    StoreError
+        Where neither is found.
+    """
+    for folder in (Path(__file__).parents[1] / name, Path(sys.prefix) / "share" / "quantflow" / name):
+        if folder.is_dir():
+            return folder
+    raise StoreError(f"The folder {name} of QuantFlow is not installed; reinstall quantflow.")
+
+
+@contextmanager
+def running_venue(arguments: list[str]) -> Iterator[Venue]:
+    """Run paper-exchange on a free port of the loopback interface for the length of a `with` block.
+
+    Raises
+    ------
+    VenueError
+        Where it does not start; with what it said.
+    """
+    command = find_program("paper-exchange", "venue")
+    with tempfile.TemporaryDirectory(prefix="quantflow-venue-") as folder:
+        ready_file, log = Path(folder) / "ready.json", Path(folder) / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [command, *arguments, "--port", "0", "--ready-file", str(ready_file)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a Ctrl-C at the terminal is ours to answer
+            )
+        try:
+            _wait_for(process, ready_file, log)
+            ready = orjson.loads(ready_file.read_bytes())
+            yield Venue(ready["url"], ready)
+        finally:
+            end_process(process)
+
+
+def _wait_for(process: subprocess.Popen[bytes], ready_file: Path, log: Path) -> None:
+    deadline = time.monotonic() + _READY_TIMEOUT_S
+    while not ready_file.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            said = log.read_text(errors="replace").strip().removeprefix("paper-exchange: ")
+            raise VenueError(f"paper-exchange did not start: {said or 'it said nothing'}")
+        time.sleep(0.02)
+
+
+def end_process(process: subprocess.Popen[bytes], patience_s: float = 10.0) -> None:
+    """End a process that we started: politely, and after a while for certain."""
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def clean_environment(changes: Mapping[str, str]) -> dict[str, str]:
+    """Return our environment without any setting of the user's for MongoDB or Freqtrade, and with `changes`."""
+    foreign = ("QUANTFLOW_", "EXT_SIG_", "FREQTRADE__")
+    return {key: value for key, value in os.environ.items() if not key.startswith(foreign)} | dict(changes)
