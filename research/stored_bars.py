@@ -208,7 +208,7 @@ def _number(document: Mapping[str, Any], field: str, stored: StoredBars, symbol:
     time = document[stored.time_field]
     raise StoreError(
         f"The bar of {symbol} at {_iso(int(time)) if isinstance(time, DatetimeMS) else time} in {stored.collection} "
-        f"has {field} = {value!r}; a number was needed. Delete it and import it again."
+        f"has {field} = {value!r:.60}; a number was needed. Delete it and import it again."
     )
 
 
