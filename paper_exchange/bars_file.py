@@ -142,8 +142,8 @@ def _check_times(path: Path, frame: pd.DataFrame, open_ms: Ints) -> None:
             f"{path} row {_row(step < 0)} goes back in time to {_at(open_ms, step < 0)}; "
             "the oldest bar must come first."
         )
-    if len(frame) > 1 and int(np.median(step[1:])) != MINUTE_MS:
-        minutes = int(np.median(step[1:])) // MINUTE_MS
+    if len(frame) > 1 and int(step[1:].min()) != MINUTE_MS:
+        minutes = int(step[1:].min()) // MINUTE_MS
         raise StartError(f"{path} has bars of {minutes} minutes; the venue needs one-minute bars.")
 
 

@@ -153,13 +153,15 @@ def _summed(values: Amounts, first: Ints) -> Amounts:
 
 
 def _integers(values: Amounts) -> Any:
+    if values.dtype == object and int(values.max()) > np.iinfo(np.int64).max:
+        return pa.array([str(value) for value in values.tolist()])
     return pc.cast(pa.array(values.astype(np.int64)), pa.string())
 
 
 def _decimals(values: Amounts, decimals: int) -> Any:
     """Return `values` (not negative) as quoted texts with eight decimals."""
     unit = 10**decimals
-    whole = (values // unit).astype(np.int64)
+    whole = values // unit
     # A leading 1 keeps the fraction's zeros; it is cut off again.
     fraction = (values % unit).astype(np.int64) * 10 ** (VENUE_DECIMALS - decimals) + 10**VENUE_DECIMALS
     digits = pc.utf8_slice_codeunits(_integers(fraction), 1)
