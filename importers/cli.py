@@ -1,0 +1,124 @@
+"""The command `import-ohlcv`: bars from a venue or from files into MongoDB, and the gaps that remain."""
+
+import sys
+from typing import Annotated
+
+import orjson
+import typer
+
+from importers.gaps import read_gaps
+from importers.import_run import Outcome, nothing_done, run_fill, run_import
+from importers.read_only import connect_to_read
+from importers.request import BarLength, Source, parsed_address, parsed_request
+from importers.summary import print_gaps, print_summary
+from schemas.console import configure_logging, run_command
+from schemas.mongo import connect
+from schemas.settings import Settings
+from schemas.symbols import Symbol
+
+# Good rows were stored, but some rows were refused: neither a success nor a failure.
+ROWS_REJECTED = 6
+
+_EXAMPLES = """\b
+Examples:
+  import-ohlcv --tf 1m --symbol BINANCE:BTCUSDT,BINANCE:ETHUSDT --since 2022-01-01
+  import-ohlcv --tf 1d --symbol BINANCE:BTCUSDT.P
+  import-ohlcv --tf 1m --symbol BINANCE:BTCUSDT --source csv --path bars.csv.gz
+  import-ohlcv --tf 1m --symbol BINANCE:BTCUSDT --source binance-dump --path 'BTCUSDT-1m-2022-*.zip'
+  import-ohlcv --tf 1d --symbol BINANCE:BTCUSDT --resample-from 1m
+  import-ohlcv gaps --symbol BINANCE:BTCUSDT --fill
+"""
+
+app = typer.Typer(name="import-ohlcv", pretty_exceptions_enable=False)
+
+_Exchange = Annotated[str | None, typer.Option(help="ccxt's name of the exchange; unset: the symbols' venue.")]
+_ExchangeUrl = Annotated[
+    str | None, typer.Option(help="Where the exchange is found instead, such as http://127.0.0.1:8080.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+
+
+@app.callback(invoke_without_command=True, epilog=_EXAMPLES)
+def import_ohlcv(
+    context: typer.Context,
+    tf: Annotated[BarLength | None, typer.Option(help="The bars' length.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="One symbol or several, such as BINANCE:BTCUSDT.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="First open, ISO, UTC. Unset: after the last stored bar.", show_default=False)
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="End, not included. Unset: the last closed bar.")] = None,
+    source: Annotated[Source, typer.Option(help="Where the bars come from.")] = Source.CCXT,
+    path: Annotated[str | None, typer.Option(help="File, folder or pattern of the files to read.")] = None,
+    exchange: _Exchange = None,
+    exchange_url: _ExchangeUrl = None,
+    resample_from: Annotated[
+        str | None, typer.Option(help="1m: make bars of 1d from the stored bars of 1m, complete days only.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done; write nothing.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Import closed OHLCV bars from a venue (through ccxt) or from files into MongoDB, each bar once."""
+    if context.invoked_subcommand is not None:
+        return
+    request = parsed_request(
+        tf=tf, symbol=symbol, source=source, since=since, until=until, path=path,
+        exchange=exchange, exchange_url=exchange_url, resample_from=resample_from,
+    )  # fmt: skip
+    settings = _settings()
+    with connect_to_read(settings) if dry_run else connect(settings) as db:
+        outcome = run_import(db, request, dry_run)
+    _report(outcome, as_json, dry_run)
+
+
+@app.command()
+def gaps(
+    symbol: Annotated[str | None, typer.Option(help="Only gaps of this symbol.")] = None,
+    tf: Annotated[BarLength | None, typer.Option(help="Only gaps in bars of this length.")] = None,
+    fill: Annotated[bool, typer.Option("--fill", help="Ask the venue for the missing bars and store them.")] = False,
+    exchange: _Exchange = None,
+    exchange_url: _ExchangeUrl = None,
+    as_json: _Json = False,
+) -> None:
+    """List the gaps in stored bars: open, or absent at the venue. With --fill, refill the open ones."""
+    if symbol is not None:
+        symbol = str(Symbol.parse(symbol.strip().upper()))
+    with connect(_settings()) as db:
+        if not fill:
+            print_gaps(read_gaps(db, symbol, tf, ["open", "absent"]), as_json)
+            return
+        open_gaps = read_gaps(db, symbol, tf, ["open"])
+        symbols = [Symbol.parse(gap.symbol) for gap in open_gaps]
+        outcome = (
+            run_fill(db, parsed_address(symbols, exchange, exchange_url), open_gaps) if symbols else nothing_done()
+        )
+    _report(outcome, as_json, dry_run=False)
+
+
+def main() -> None:
+    """Run the command: errors become a sentence and an exit code."""
+    run_command(app)
+
+
+def _settings() -> Settings:
+    settings = Settings.load()
+    configure_logging(settings)
+    return settings
+
+
+def _report(outcome: Outcome, as_json: bool, dry_run: bool) -> None:
+    """Print what was done, then what was not; exit with the first error's code, or that of refused rows."""
+    summary = outcome.summary
+    if as_json:
+        sys.stdout.write(orjson.dumps(summary.as_object()).decode() + "\n")
+    else:
+        print_summary(summary, dry_run)
+    for note in outcome.notes:
+        typer.echo(note, err=True)
+    for error in outcome.errors:
+        typer.secho(f"Error: {error}", err=True, fg=typer.colors.RED)
+    rejected = sum(counts.rejected for counts in summary.symbols)
+    if rejected:
+        kept = "would be refused" if dry_run else "were refused and are kept with their reasons in import_rejects"
+        typer.secho(f"{rejected:,} rows {kept}; the good rows are not affected.", err=True, fg=typer.colors.YELLOW)
+    if outcome.errors or rejected:
+        raise typer.Exit(outcome.errors[0].exit_code if outcome.errors else ROWS_REJECTED)

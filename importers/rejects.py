@@ -1,0 +1,35 @@
+"""Keeps the rows that were refused, each with its reason: once, however often the same file is sent."""
+
+from pymongo import UpdateOne
+
+from importers.bars import RejectedRow
+from schemas.collections import IMPORT_REJECTS, Store
+from schemas.documents import ImportReject
+from schemas.mongo import server_time
+from schemas.symbols import Symbol
+from schemas.timeframes import Timeframe
+
+_CHUNK_ROWS = 5_000
+
+
+def write_rejects(
+    db: Store, symbol: Symbol, timeframe: Timeframe, source: str, run_id: str, rows: list[RejectedRow]
+) -> None:
+    """Store refused rows; one that is stored already stays as its first run wrote it."""
+    now = server_time(db) if rows else None
+    for start in range(0, len(rows), _CHUNK_ROWS):
+        updates = []
+        for row in rows[start : start + _CHUNK_ROWS]:
+            reject = ImportReject(
+                symbol=str(symbol),
+                timeframe=str(timeframe),
+                source=source,
+                time=row.time,
+                reason=row.reason,
+                row=row.row,
+                run_id=run_id,
+                rejected_at=now,  # type: ignore[arg-type]
+            ).to_mongo()
+            key = {name: reject.pop(name) for name in ("symbol", "timeframe", "time", "reason", "source")}
+            updates.append(UpdateOne(key, {"$setOnInsert": reject}, upsert=True))
+        db[IMPORT_REJECTS].bulk_write(updates, ordered=False)

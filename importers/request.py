@@ -1,0 +1,132 @@
+"""What a user asks an import for, read from the command's options and checked before anything is opened."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from importers.venue_import import VenueAddress
+from schemas.errors import InputError, SymbolError
+from schemas.symbols import Symbol, parse_symbols
+from schemas.timeframes import Timeframe, parse_time
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class BarLength(StrEnum):
+    """The timeframes that are stored."""
+
+    MINUTE = "1m"
+    DAY = "1d"
+
+
+class Source(StrEnum):
+    """Where bars come from."""
+
+    CCXT = "ccxt"
+    CSV = "csv"
+    FREQTRADE = "freqtrade"
+    BINANCE_DUMP = "binance-dump"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Bars that open from `since_ms` on and before `until_ms`; None where that side is open."""
+
+    since_ms: int | None
+    until_ms: int | None
+
+    @classmethod
+    def parse(cls, since: str | None, until: str | None) -> "Span":
+        """Return the span between two ISO times; without a zone they are UTC.
+
+        Raises
+        ------
+        TimeError
+            Where one of them is no time.
+        InputError
+            Where the end does not come after the start.
+        """
+        start = None if since is None else _ms(parse_time(since, "--since"))
+        end = None if until is None else _ms(parse_time(until, "--until"))
+        if start is not None and end is not None and end <= start:
+            raise InputError(f"--until must come after --since, found --since {since} and --until {until}.")
+        return cls(start, end)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """A checked request for an import of bars."""
+
+    symbols: list[Symbol]
+    timeframe: Timeframe
+    source: Source
+    span: Span
+    path: str | None = None
+    address: VenueAddress | None = None
+    from_minutes: bool = False
+
+    @property
+    def source_name(self) -> str:
+        """The source's name in the summary and in `import_rejects`."""
+        return "resample-1m" if self.from_minutes else str(self.source)
+
+
+def parsed_request(
+    *,
+    tf: BarLength | None,
+    symbol: str | None,
+    source: Source,
+    since: str | None,
+    until: str | None,
+    path: str | None,
+    exchange: str | None,
+    exchange_url: str | None,
+    resample_from: str | None,
+) -> ImportRequest:
+    """Return the request that the options of `import-ohlcv` make.
+
+    Raises
+    ------
+    InputError
+        Where options are missing or contradict each other; the sentence names them.
+    """
+    if tf is None or symbol is None:
+        raise InputError("import-ohlcv needs --tf 1m or 1d and --symbol, such as --symbol BINANCE:BTCUSDT.")
+    symbols, timeframe, span = parse_symbols(symbol), Timeframe.parse(tf), Span.parse(since, until)
+    if resample_from is not None:
+        if (resample_from, tf) != ("1m", BarLength.DAY) or path is not None:
+            raise InputError("--resample-from 1m makes bars of --tf 1d from stored bars of 1m, and takes no --path.")
+        return ImportRequest(symbols, timeframe, source, span, from_minutes=True)
+    if source is Source.CCXT:
+        if path is not None:
+            raise InputError("--path belongs to files: add --source csv, freqtrade or binance-dump, or leave it out.")
+        return ImportRequest(symbols, timeframe, source, span, address=parsed_address(symbols, exchange, exchange_url))
+    if path is None:
+        raise InputError(f"--source {source} reads files: add --path.")
+    if exchange is not None or exchange_url is not None:
+        raise InputError(f"--exchange and --exchange-url belong to --source ccxt; --source {source} reads files.")
+    if source is Source.CSV and len(symbols) > 1:
+        raise InputError(f"A CSV holds the bars of one symbol, found {len(symbols)} symbols. Import them one by one.")
+    return ImportRequest(symbols, timeframe, source, span, path=str(Path(path).expanduser()))
+
+
+def parsed_address(symbols: list[Symbol], exchange: str | None, url: str | None) -> VenueAddress:
+    """Return the venue that the symbols name, checked against --exchange where that is given.
+
+    Raises
+    ------
+    SymbolError
+        Where symbols of several venues, or of another than --exchange, are asked for.
+    """
+    venues = sorted({symbol.venue for symbol in symbols})
+    if len(venues) > 1:
+        raise SymbolError(f"Symbols of one venue were needed, found those of {', '.join(venues)}. Import them apart.")
+    name = (exchange or venues[0]).lower()
+    if name.upper() != venues[0]:
+        raise SymbolError(f"--exchange {name} has no symbols of {venues[0]}: write them as {name.upper()}:BTCUSDT.")
+    return VenueAddress(name, url)
+
+
+def _ms(time: datetime) -> int:
+    return (time - _EPOCH) // timedelta(milliseconds=1)

@@ -1,0 +1,206 @@
+"""The venue as importers need it, through ccxt: its markets, its clock, its bars; patient with its faults."""
+
+import asyncio
+import difflib
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+import stamina
+
+from schemas.errors import InputError, SymbolError, VenueError
+from schemas.symbols import Symbol
+
+# These page from any start, however early; an empty page means that there is nothing up to now.
+PAGES_FROM_ANY_START = frozenset({"binance", "binanceus", "binanceusdm", "binancecoinm"})
+_MOST_ROWS, _USUAL_ROWS = 1000, 500
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often a request is tried again, and how long in between; each wait is twice the one before."""
+
+    attempts: int = 8
+    first_contact_attempts: int = 3
+    wait_initial_s: float = 0.25
+    wait_max_s: float = 20.0
+    longest_ban_s: float = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """One symbol at the venue, with ccxt's name for it."""
+
+    symbol: Symbol
+    pair: str
+
+
+class Venue:
+    """A venue that answers; made by `open_venue`."""
+
+    def __init__(self, exchange: Any, ccxt: ModuleType, url: str | None, patience: Patience) -> None:
+        self._exchange, self._ccxt, self._patience = exchange, ccxt, patience
+        self._where = f"{exchange.id} at {url}" if url else str(exchange.id)
+        self._banned_until_s = 0.0
+
+    @property
+    def pages_from_any_start(self) -> bool:
+        """Whether one may ask from 1970 on, and an empty page means that nothing follows."""
+        return self._exchange.id in PAGES_FROM_ANY_START
+
+    async def read_markets(self) -> None:
+        """Read the venue's list of markets, and so learn whether it can be reached."""
+        await self._asked("its markets", self._exchange.load_markets, attempts=self._patience.first_contact_attempts)
+
+    def market(self, symbol: Symbol) -> Market:
+        """Return the venue's market of a symbol.
+
+        Raises
+        ------
+        SymbolError
+            Where the venue lists no such market; names the nearest that it has.
+        """
+        kind = "swap" if symbol.settle else "spot"
+        names: dict[str, list[str]] = {}
+        for market in self._exchange.markets.values():
+            if market["type"] == kind and market.get("settle") in (None, market["quote"]):
+                names.setdefault(f"{market['base']}{market['quote']}", []).append(market["symbol"])
+        found = names.get(symbol.venue_name, [])
+        if len(found) == 1:
+            return Market(symbol, found[0])
+        if found:
+            raise SymbolError(f"{symbol} can be any of {', '.join(found)} at {self._where}: it names no one market.")
+        suffix = ".P" if symbol.settle else ""
+        near = [f"{symbol.venue}:{name}{suffix}" for name in difflib.get_close_matches(symbol.venue_name, names, n=4)]
+        hint = f"Near it: {', '.join(near)}." if near else f"It lists {len(names)} {kind} markets, none of a like name."
+        raise SymbolError(f"{self._where} has no {kind} market {symbol.venue_name} for {symbol}. {hint}")
+
+    async def clock_ms(self) -> int:
+        """Return the venue's time."""
+        if not self._exchange.has.get("fetchTime"):
+            return int(self._exchange.milliseconds())
+        answer = await self._asked("its time", self._exchange.fetch_time)
+        return int(answer)
+
+    def page_rows(self, market: Market) -> int:
+        """Return how many bars the venue gives at once."""
+        most = self._exchange.feature_value(market.pair, "fetchOHLCV", "limit", _USUAL_ROWS)
+        return min(int(most or _USUAL_ROWS), _MOST_ROWS)
+
+    async def fetch_rows(self, market: Market, timeframe: str, since_ms: int, limit: int) -> list[list[Any]]:
+        """Return up to `limit` rows [open ms, open, high, low, close, volume] of bars from `since_ms` on."""
+        what = f"bars of {market.symbol} {timeframe}"
+        rows = await self._asked(what, lambda: self._exchange.fetch_ohlcv(market.pair, timeframe, since_ms, limit))
+        return list(rows)
+
+    async def _asked(self, what: str, ask: Callable[[], Awaitable[Any]], attempts: int | None = None) -> Any:
+        patience = self._patience
+        most = attempts or patience.attempts
+        errors = self._ccxt
+        try:
+            async for attempt in stamina.retry_context(
+                on=errors.OperationFailed,
+                attempts=most,
+                timeout=None,
+                wait_initial=patience.wait_initial_s,
+                wait_max=patience.wait_max_s,
+                wait_jitter=patience.wait_initial_s,
+            ):
+                with attempt:
+                    return await self._asked_once(what, ask)
+        except errors.OperationFailed as error:
+            raise VenueError(
+                f"{self._where} did not give {what} in {most} tries: {_reason(error)}. "
+                "What was stored is kept; run it again to go on."
+            ) from None
+        except errors.BaseError as error:
+            raise VenueError(f"{self._where} refused to give {what}: {_reason(error)}.") from None
+
+    async def _asked_once(self, what: str, ask: Callable[[], Awaitable[Any]]) -> Any:
+        """Ask once, after a ban that any of the concurrent requests has met; note a ban that this one meets."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._banned_until_s - loop.time()))
+        try:
+            return await ask()
+        except self._ccxt.DDoSProtection:
+            wait_s = self._retry_after_s()
+            if wait_s > self._patience.longest_ban_s:
+                raise VenueError(
+                    f"{self._where} asks for a pause of {wait_s:.0f} s before it gives {what}. "
+                    "What was stored is kept; run it again after that."
+                ) from None
+            self._banned_until_s = max(self._banned_until_s, loop.time() + wait_s)
+            raise
+
+    def _retry_after_s(self) -> float:
+        headers = {str(name).lower(): value for name, value in (self._exchange.last_response_headers or {}).items()}
+        try:
+            wait_s = float(headers.get("retry-after", 0))
+        except ValueError:
+            return 0.0
+        return max(0.0, wait_s) if math.isfinite(wait_s) else 0.0
+
+
+@asynccontextmanager
+async def open_venue(name: str, url: str | None, patience: Patience | None = None) -> AsyncIterator[Venue]:
+    """Give a venue, with its markets read, for the length of an `async with` block.
+
+    Parameters
+    ----------
+    name : str
+        ccxt's name of the exchange, such as 'binance'.
+    url : str or None
+        Where the venue is to be found instead, such as 'http://127.0.0.1:8080': every address of its interface is
+        replaced, so that nothing can reach the real venue.
+
+    Raises
+    ------
+    InputError
+        Where ccxt knows no such exchange, or the address is none.
+    VenueError
+        Where it does not answer.
+    """
+    # Here, not above: it takes over half a second, which imports from files need not pay.
+    import ccxt
+    import ccxt.async_support as exchanges
+
+    if name not in exchanges.exchanges:
+        near = difflib.get_close_matches(name, exchanges.exchanges, n=3)
+        raise InputError(f"ccxt knows no exchange {name!r}. " + (f"Near it: {', '.join(near)}." if near else ""))
+    # Proxies of the environment serve the real venue only: an address that was given is spoken to directly.
+    exchange = getattr(exchanges, name)({"enableRateLimit": True, "aiohttp_trust_env": url is None})
+    try:
+        if url is not None:
+            _redirect(exchange, url)
+        venue = Venue(exchange, ccxt, url, patience or Patience())
+        await venue.read_markets()
+        yield venue
+    finally:
+        await exchange.close()
+
+
+def _redirect(exchange: Any, url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise InputError(f"--exchange-url must be an address such as http://127.0.0.1:8080, found {url!r}.")
+    exchange.urls["api"] = _moved(exchange.urls["api"], url.rstrip("/"))
+    # The other kinds of market live on hosts of their own, which the local venue does not play.
+    exchange.options["fetchMarkets"] = {"types": ["spot"]}
+    exchange.options["fetchMargins"] = False
+    exchange.options["fetchCurrencies"] = False
+
+
+def _moved(addresses: Any, url: str) -> Any:
+    """Return ccxt's addresses (texts, nested in dicts) with their scheme and host replaced."""
+    if isinstance(addresses, dict):
+        return {name: _moved(address, url) for name, address in addresses.items()}
+    return url + urlsplit(addresses).path if isinstance(addresses, str) else addresses
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}".rstrip(".")

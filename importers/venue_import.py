@@ -1,0 +1,181 @@
+"""Bars from a venue into the store, page by page, several symbols at once; and the refilling of recorded gaps."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pymongo.errors import PyMongoError
+
+from importers.bars import Bars, Batch, Column, Milliseconds
+from importers.intake import SymbolIntake
+from importers.venue import Market, Patience, Venue, open_venue
+from schemas.documents import BarGap
+from schemas.errors import InputError, QuantFlowError, VenueError
+from schemas.timeframes import Timeframe
+
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class VenueAddress:
+    """Which exchange, and where it is found instead of its real place."""
+
+    exchange: str
+    url: str | None = None
+    patience: Patience | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Bars that open from `start_ms` on and before `end_ms`."""
+
+    start_ms: int
+    end_ms: int
+
+
+async def import_from_venue(
+    address: VenueAddress, intakes: list[SymbolIntake], since_ms: int | None, until_ms: int | None
+) -> list[QuantFlowError]:
+    """Fetch and store the closed bars of several symbols, each from its last stored bar on unless a start is given.
+
+    Every page is stored before the one after the next is asked for. A symbol that fails does not stop the others.
+
+    Parameters
+    ----------
+    address : VenueAddress
+    intakes : list of SymbolIntake
+        One for each symbol.
+    since_ms, until_ms : int or None
+        The first open, and the end (not included). Without a start: after the last stored bar, or from the venue's
+        first bar. Without an end: the last bar that has closed by the venue's clock when the import begins.
+
+    Returns
+    -------
+    list of QuantFlowError
+        The errors of symbols that could not be completed.
+
+    Raises
+    ------
+    SymbolError, VenueError, InputError
+        Where a symbol is not listed or the venue can not be reached: then nothing was stored.
+    """
+    async with open_venue(address.exchange, address.url, address.patience) as venue:
+        markets = [venue.market(intake.symbol) for intake in intakes]
+        now_ms = await venue.clock_ms()
+
+        async def one(intake: SymbolIntake, market: Market) -> None:
+            start_ms = await asyncio.to_thread(_start_ms, venue, intake, since_ms)
+            stretch = Stretch(start_ms, _closed_end_ms(intake.timeframe, now_ms, until_ms))
+            await _store(venue, market, intake, stretch, now_ms)
+
+        return await _together([one(intake, market) for intake, market in zip(intakes, markets, strict=True)])
+
+
+async def fill_gaps(address: VenueAddress, gaps: list[tuple[SymbolIntake, list[BarGap]]]) -> list[QuantFlowError]:
+    """Ask the venue for the bars of recorded gaps; what it has is stored, what it has not is recorded as absent."""
+    async with open_venue(address.exchange, address.url, address.patience) as venue:
+        markets = [venue.market(intake.symbol) for intake, _ in gaps]
+        now_ms = await venue.clock_ms()
+
+        async def one(intake: SymbolIntake, market: Market, stretches: list[BarGap]) -> None:
+            step = intake.timeframe.seconds * 1000
+            for gap in stretches:
+                first, last = (int(time.timestamp()) * 1000 for time in (gap.start, gap.end))
+                end_ms = _closed_end_ms(intake.timeframe, now_ms, last + step)
+                await _store(venue, market, intake, Stretch(first, end_ms), now_ms)
+
+        return await _together(
+            [one(intake, market, found) for (intake, found), market in zip(gaps, markets, strict=True)]
+        )
+
+
+async def _together(work: Sequence[Coroutine[None, None, None]]) -> list[QuantFlowError]:
+    """Run the work of several symbols at once; what the venue refuses of one symbol is returned, the rest is done.
+
+    Any other error, such as one of the store, ends all of them.
+    """
+    places = asyncio.Semaphore(_AT_ONCE)
+    failed: list[QuantFlowError] = []
+
+    async def one(task: Coroutine[None, None, None]) -> None:
+        async with places:
+            try:
+                await task
+            except (VenueError, InputError) as error:
+                failed.append(error)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for task in work:
+                group.create_task(one(task))
+    except* (QuantFlowError, PyMongoError) as errors:
+        raise errors.exceptions[0] from None
+    return failed
+
+
+def _start_ms(venue: Venue, intake: SymbolIntake, since_ms: int | None) -> int:
+    step = intake.timeframe.seconds * 1000
+    if since_ms is not None:
+        return -(-since_ms // step) * step
+    intake.recheck_newest_gaps()
+    last = intake.last_stored_ms()
+    if last is not None:
+        return last + step
+    if venue.pages_from_any_start:
+        return 0
+    raise InputError(
+        f"No bars of {intake.symbol} {intake.timeframe} are stored, and this venue has to be told where to begin. "
+        "Give --since, such as --since 2022-01-01."
+    )
+
+
+def _closed_end_ms(timeframe: Timeframe, now_ms: int, until_ms: int | None) -> int:
+    """Return the end of the bars to ask for: by the venue's clock the bar that contains now is still forming."""
+    step = timeframe.seconds * 1000
+    closed = now_ms // step * step
+    return closed if until_ms is None else min(closed, -(-until_ms // step) * step)
+
+
+async def _store(venue: Venue, market: Market, intake: SymbolIntake, stretch: Stretch, now_ms: int) -> None:
+    """Store a stretch page by page; a page is written while the next is fetched."""
+    writing: asyncio.Task[None] | None = None
+    try:
+        async for batch in _pages(venue, market, intake, stretch):
+            if writing is not None:
+                await writing
+            elif len(batch.bars):  # the first page tells where the bars begin
+                step = intake.timeframe.seconds * 1000
+                intake.progress.expect((stretch.end_ms - int(batch.bars.open_ms[0])) // step)
+            writing = asyncio.create_task(asyncio.to_thread(intake.take, batch, now_ms))
+    finally:
+        # What was fetched is kept, also where a later page failed or the user has interrupted.
+        if writing is not None:
+            await writing
+
+
+async def _pages(venue: Venue, market: Market, intake: SymbolIntake, stretch: Stretch) -> AsyncIterator[Batch]:
+    """Give a stretch's pages, each beginning at the bar after the last one of the page before."""
+    step = intake.timeframe.seconds * 1000
+    limit = venue.page_rows(market)
+    start = stretch.start_ms
+    while start < stretch.end_ms:
+        count = min(limit, (stretch.end_ms - start) // step)
+        rows = await venue.fetch_rows(market, str(intake.timeframe), start, count)
+        table = np.array([row[:6] for row in rows], np.float64).reshape(-1, 6)  # a value that is None becomes NaN
+        table = table[np.argsort(table[:, 0], kind="stable")]
+        opens = _opens_ms(table[:, 0], market)
+        inside = (opens >= start) & (opens < stretch.end_ms)
+        is_end = not inside.any() and (venue.pages_from_any_start or count < limit)
+        following = stretch.end_ms if is_end or (opens >= stretch.end_ms).any() else start + limit * step
+        if inside.any() and not (opens >= stretch.end_ms).any():
+            following = int(opens[inside][-1]) // step * step + step
+        bars = Bars.of(intake.symbol, intake.timeframe, opens[inside], table[inside, 1:])
+        yield Batch(bars, asked_ms=(start, following - step))
+        start = following
+
+
+def _opens_ms(column: Column, market: Market) -> Milliseconds:
+    if not np.isfinite(column).all():
+        raise VenueError(f"The venue gave a bar of {market.symbol} without a time; nothing of that page was stored.")
+    return column.astype(np.int64)
