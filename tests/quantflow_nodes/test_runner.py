@@ -1,0 +1,117 @@
+"""Nodes run when their sources have, every run is kept, and a failing node ends the run with its sentence."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from quantflow_nodes.graph import parse_graph
+from quantflow_nodes.plan import plan_graph
+from quantflow_nodes.run_record import close_abandoned_runs
+from quantflow_nodes.runner import NodeFailedError
+from quantflow_nodes.workflow import run_graph
+from schemas.collections import WORKFLOW_RUNS, Store
+from schemas.documents import WorkflowRun
+from schemas.settings import Settings
+
+pytestmark = pytest.mark.mongo
+FOLDER = Path(__file__).parent
+DIAMOND = """
+name: diamond
+nodes:
+  top: {type: "own_nodes:One", params: {value: 2}}
+  left: {type: "own_nodes:Add", inputs: {left: top.number}}
+  right: {type: "own_nodes:Add", inputs: {left: top.number, right: left.number}}
+  bottom: {type: "own_nodes:Add", inputs: {left: left.number, right: right.number}}
+"""
+FAILING = """
+name: failing
+nodes:
+  top: {type: "own_nodes:One"}
+  bad: {type: "own_nodes:Broken", inputs: {left: top.number}}
+  after: {type: "own_nodes:Add", inputs: {left: bad.number}}
+"""
+
+
+def stored_run(db: Store, run_id: str) -> WorkflowRun:
+    document = db[WORKFLOW_RUNS].find_one({"run_id": run_id}, {"_id": 0})
+    assert document is not None
+    return WorkflowRun.model_validate(document)
+
+
+def test_outputs_flow_along_the_edges(settings: Settings) -> None:
+    """2, 2, 2 + 2 and 2 + 4, by hand."""
+    finished = run_graph(plan_graph(parse_graph(DIAMOND, "g", FOLDER)), settings)
+    numbers = {name: outputs.number for name, outputs in finished.result.outputs.items()}
+    assert numbers == {"top": 2, "left": 2, "right": 4, "bottom": 6}
+
+
+def test_run_is_kept_with_graph_versions_and_nodes(settings: Settings, db: Store) -> None:
+    """What ran can be told afterwards from the database alone."""
+    plan = plan_graph(parse_graph(DIAMOND, "g", FOLDER))
+    run = stored_run(db, run_graph(plan, settings).result.run_id)
+    assert (run.name, run.state, run.graph_digest) == ("diamond", "succeeded", plan.graph.digest)
+    assert run.graph == plan.graph.as_document()
+    assert run.versions["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert {name: node.state for name, node in run.nodes.items()} == dict.fromkeys(plan.nodes, "succeeded")
+    assert all(node.seconds is not None and node.seconds >= 0 for node in run.nodes.values())
+    assert run.ended_at is not None
+    assert run.ended_at >= run.started_at
+
+
+def test_failing_node_ends_the_run_and_skips_what_waits_for_it(settings: Settings, db: Store) -> None:
+    """The sentence names the node; the run is kept as failed."""
+    with pytest.raises(NodeFailedError, match="bad failed with ZeroDivisionError: division by zero"):
+        run_graph(plan_graph(parse_graph(FAILING, "g", FOLDER)), settings)
+    (document,) = db[WORKFLOW_RUNS].find({}, {"_id": 0})
+    run = WorkflowRun.model_validate(document)
+    assert run.state == "failed"
+    assert {name: node.state for name, node in run.nodes.items()} == {
+        "top": "succeeded",
+        "bad": "failed",
+        "after": "skipped",
+    }
+    assert run.nodes["bad"].error == run.error == "bad failed with ZeroDivisionError: division by zero"
+
+
+def test_a_sentence_of_ours_keeps_its_exit_code(settings: Settings) -> None:
+    """A node that refuses its input ends the command as a user's mistake."""
+    graph = FAILING.replace("Broken", "Refusing")
+    with pytest.raises(NodeFailedError, match=r"^bad: More bars were needed\.$") as error:
+        run_graph(plan_graph(parse_graph(graph, "g", FOLDER)), settings)
+    assert error.value.exit_code == 2
+
+
+def test_independent_nodes_run_side_by_side(settings: Settings) -> None:
+    """Two nodes that wait for each other's start only end if both run at once."""
+    graph = """
+name: meet
+nodes:
+  a: {type: "meeting_nodes:Meet"}
+  b: {type: "meeting_nodes:Meet"}
+"""
+    two = settings.model_copy(update={"workers": 2})
+    finished = run_graph(plan_graph(parse_graph(graph, "g", FOLDER)), two)
+    assert set(finished.result.outputs) == {"a", "b"}
+
+
+def test_run_of_a_killed_process_is_marked_interrupted(settings: Settings, db: Store) -> None:
+    """After kill -9 nobody writes the end: the next run does."""
+    run_id = run_graph(plan_graph(parse_graph(DIAMOND, "g", FOLDER)), settings).result.run_id
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    as_killed = {"state": "running", "pid": dead.pid, "host": socket.gethostname()}
+    db[WORKFLOW_RUNS].update_one({"run_id": run_id}, {"$set": as_killed})
+    assert close_abandoned_runs(db) == 1
+    assert stored_run(db, run_id).state == "interrupted"
+
+
+def test_run_of_a_living_process_is_left_alone(settings: Settings, db: Store) -> None:
+    """Two commands at once do not end each other's runs."""
+    run_id = run_graph(plan_graph(parse_graph(DIAMOND, "g", FOLDER)), settings).result.run_id
+    db[WORKFLOW_RUNS].update_one({"run_id": run_id}, {"$set": {"state": "running", "pid": os.getpid()}})
+    assert close_abandoned_runs(db) == 0
+    assert stored_run(db, run_id).state == "running"
