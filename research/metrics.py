@@ -177,8 +177,8 @@ def _ratios(equity: Floats, root_year: float) -> tuple[float, float, float]:
     if len(equity) < 3:
         return math.nan, math.nan, math.nan
     moments = return_moments(equity)
-    deviation = math.sqrt(moments.squared_deviations / (moments.count - 1))
-    downside = math.sqrt(moments.squared_falls / moments.count)
+    deviation = math.sqrt(moments.squared_deviations / (moments.size - 1))
+    downside = math.sqrt(moments.squared_falls / moments.size)
     sharpe = moments.mean / deviation * root_year if deviation else math.nan
     sortino = moments.mean / downside * root_year if downside else math.nan
     return deviation * root_year, sharpe, sortino

@@ -12,10 +12,10 @@ _PIECE = 16_384
 class ReturnMoments(NamedTuple):
     """What mean, deviation and downside deviation of the returns are made of.
 
-    `squared_deviations` is the sum of (r − mean)², `squared_falls` the sum of min(r, 0)².
+    `size` counts the returns; `squared_deviations` is the sum of (r − mean)², `squared_falls` the sum of min(r, 0)².
     """
 
-    count: int
+    size: int
     mean: float
     squared_deviations: float
     squared_falls: float
