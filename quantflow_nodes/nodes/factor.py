@@ -1,9 +1,9 @@
-"""factor: one number for each bar, by a formula of research.factors."""
+"""factor and cross_sectional_rank: numbers for each bar, by the formulas of research.factors."""
 
 from typing import Any
 
 from pydantic import ConfigDict, Field, model_validator
-from research.factors import check_factor, compute_factor
+from research.factors import compute_factor, factor_lookback_bars, rank_across_symbols
 
 from quantflow_nodes.node import Node, Params, Ports, RunContext
 from quantflow_nodes.ports import Bars, Factor
@@ -25,7 +25,7 @@ class FactorParams(Params):
     @model_validator(mode="after")
     def _factor_takes_them(self) -> "FactorParams":
         try:
-            check_factor(self.name, **self.own)
+            factor_lookback_bars(self.name, **self.own)  # refuses what the factor does not take
         except QuantFlowError as error:
             raise ValueError(str(error)) from None
         return self
@@ -51,3 +51,19 @@ class FactorNode(Node[FactorParams, FactorInputs, FactorOutputs]):
     def run(self, params: FactorParams, inputs: FactorInputs, context: RunContext) -> FactorOutputs:  # noqa: ARG002
         data = compute_factor(inputs.bars.data, params.name, **params.own)
         return FactorOutputs(factor=Factor(data, inputs.bars.timeframe))
+
+
+class RankInputs(Ports):
+    """A factor of several symbols."""
+
+    factor: Factor
+
+
+class CrossSectionalRank(Node[Params, RankInputs, FactorOutputs]):
+    """Where each symbol's factor stands among all symbols at the same bar, from 0 (lowest) to 1 (highest)."""
+
+    type_name = "cross_sectional_rank"
+
+    def run(self, params: Params, inputs: RankInputs, context: RunContext) -> FactorOutputs:  # noqa: ARG002
+        ranked = rank_across_symbols(inputs.factor.data)
+        return FactorOutputs(factor=Factor(ranked, inputs.factor.timeframe))

@@ -35,7 +35,7 @@ def test_sources_stand_before_what_they_feed() -> None:
 def test_shipped_example_can_run() -> None:
     """The graph of the README passes the check."""
     path = FOLDER.parents[1] / "examples" / "btc_momentum_1m.yaml"
-    assert list(plan_graph(parse_graph(path.read_text(), str(path), path.parent)).nodes)[0] == "bars"
+    assert next(iter(plan_graph(parse_graph(path.read_text(), str(path), path.parent)).nodes)) == "bars"
 
 
 def test_unknown_type_names_what_would_fit() -> None:

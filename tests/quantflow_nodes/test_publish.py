@@ -136,7 +136,9 @@ def test_another_symbol_under_a_stored_key_is_a_conflict(db: Store) -> None:
     """Nothing of the export is written then."""
     publish(db, signal(0))
     before = list(db[SIGNALS].find())
-    with pytest.raises(SignalConflictError, match=r"from BINANCE:BTCUSDT, and this export has one from BINANCE:BTCUSDT\.P"):
+    with pytest.raises(
+        SignalConflictError, match=r"from BINANCE:BTCUSDT, and this export has one from BINANCE:BTCUSDT\.P"
+    ):
         publish(db, signal(1), signal(0, symbol="BINANCE:BTCUSDT.P"))
     assert list(db[SIGNALS].find()) == before
 
@@ -184,7 +186,7 @@ def test_two_exports_of_one_strategy_at_once_are_refused(db: Store) -> None:
 
 def test_the_lease_of_a_dead_process_is_void(db: Store) -> None:
     """After kill -9 in an export the next one starts at once."""
-    lease = {"run_id": "killed", "host": socket.gethostname(), "pid": 2**22 + 1, "expires_at": datetime(2100, 1, 1)}
+    lease = {"run_id": "killed", "host": socket.gethostname(), "pid": 2**22 + 1, "expires_at": datetime(2100, 1, 1, tzinfo=UTC)}
     db[SIGNAL_EXPORT_LEASES].insert_one({"_id": "s", **lease})
     assert counts(publish(db, signal(0))) == (1, 0, 0, 0, 0)
     assert db[SIGNAL_EXPORT_LEASES].count_documents({}) == 0
