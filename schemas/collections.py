@@ -26,6 +26,7 @@ WORKFLOW_RUNS = "workflow_runs"
 
 SIGNAL_KEY = ("strategy_id", "pair", "timeframe", "ts")
 TTL_INDEX = "ts_ttl"
+_NAMESPACE_EXISTS = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +109,21 @@ def ensure_collections(db: Store, signal_ttl_days: int | None = None) -> list[st
     made: list[str] = []
     existing = set(db.list_collection_names())
     for collection in COLLECTIONS:
-        if collection.name not in existing:
-            db.create_collection(collection.name)
+        if collection.name not in existing and _create(db, collection.name):
             made.append(f"collection {collection.name}")
         made += [_index(db, collection.name, index) for index in _missing(db, collection)]
     return made + _ensure_ttl(db, signal_ttl_days)
+
+
+def _create(db: Store, name: str) -> bool:
+    """Make a collection; False where another process has made it since we looked."""
+    try:
+        db.create_collection(name, check_exists=False)
+    except OperationFailure as error:
+        if error.code != _NAMESPACE_EXISTS:
+            raise
+        return False
+    return True
 
 
 def _missing(db: Store, collection: Collection) -> list[Index]:

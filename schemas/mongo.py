@@ -1,6 +1,7 @@
 """The connection to MongoDB: the server that a URI names, or the embedded one; its failures become sentences."""
 
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -24,11 +25,18 @@ from schemas.errors import QuantFlowError, SettingsError, StoreError
 from schemas.settings import Settings
 
 _AUTHENTICATION_FAILED, _UNAUTHORIZED, _OUT_OF_DISK = 18, 13, 14031
+_SECRET_OPTIONS = ("tlsCertificateKeyFilePassword", "authMechanismProperties", "proxyPassword")
 
 
 def redact_uri(text: str) -> str:
-    """Return `text` with the user and password of every MongoDB URI in it replaced by ***."""
-    return re.sub(r"(mongodb(?:\+srv)?://)[^/\s]*@", r"\1***@", text)
+    """Return `text` with the user, the password and other secrets of every MongoDB URI in it replaced by ***.
+
+    It takes too much rather than too little: all up to the last @ before a space, as a password that was not escaped
+    may hold any sign; and where the text begins as a URI, all up to the last @ in it.
+    """
+    whole_or_part = r"(\Amongodb(?:\+srv)?://)(?s:.*)@|(mongodb(?:\+srv)?://)\S*@"
+    text = re.sub(whole_or_part, lambda match: f"{match[1] or match[2]}***@", text)
+    return re.sub(rf"(?i)\b({'|'.join(_SECRET_OPTIONS)})=[^&\s]*", r"\1=***", text)
 
 
 @contextmanager
@@ -89,13 +97,34 @@ def _uri(settings: Settings) -> str:
 
 
 def _client(uri: str, timeout_s: float) -> MongoClient[dict[str, Any]]:
-    return MongoClient(
-        uri,
-        tz_aware=True,
-        tzinfo=UTC,
-        w="majority",
-        appname="quantflow",
-        serverSelectionTimeoutMS=int(timeout_s * 1000),
+    """Return a client; a URI that can not be used in full is refused, where the driver would drop an option."""
+    if not uri.startswith(("mongodb://", "mongodb+srv://")):
+        raise _unusable_uri("it has another beginning")
+    with warnings.catch_warnings(record=True) as dropped:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            client: MongoClient[dict[str, Any]] = MongoClient(
+                uri,
+                tz_aware=True,
+                tzinfo=UTC,
+                w="majority",
+                appname="quantflow",
+                serverSelectionTimeoutMS=int(timeout_s * 1000),
+            )
+        except (PyMongoError, ValueError, OSError) as error:  # all of these come from reading a URI
+            raise _unusable_uri(str(error)) from None
+    for warning in dropped:
+        if issubclass(warning.category, UserWarning):
+            client.close()
+            raise _unusable_uri(str(warning.message))
+    return client
+
+
+def _unusable_uri(detail: str) -> SettingsError:
+    """Return the error without the URI: where it can not be read, nobody can tell which part is the password."""
+    safe = re.sub(r'"[^"]*@[^"]*"|\S*@', "***", detail).rstrip(".")
+    return SettingsError(
+        f"QUANTFLOW_MONGO_URI must look like mongodb://user:password@host:27017/; the one given is not usable: {safe}."
     )
 
 
@@ -120,11 +149,9 @@ def store_errors(settings: Settings) -> Iterator[None]:
 
 
 def _sentence(error: PyMongoError, uri: str) -> QuantFlowError:
-    detail = redact_uri(str(error)).split(", full error")[0].split(", Timeout:")[0]
+    detail = re.split(r", full error|, Timeout:| \(configured timeouts", redact_uri(str(error)))[0].rstrip(".")
     if isinstance(error, InvalidURI | ConfigurationError):
-        return SettingsError(
-            f"QUANTFLOW_MONGO_URI must look like mongodb://user:password@host:27017/, found {uri}: {detail}."
-        )
+        return _unusable_uri(detail)
     code = getattr(error, "code", None)
     if code == _OUT_OF_DISK or "No space left on device" in detail:
         return StoreError(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.errors import SettingsError
@@ -31,16 +32,26 @@ class _Settings(BaseSettings):
         try:
             return cls(**given)
         except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            name = f"{cls.model_config.get('env_prefix', '')}{'.'.join(map(str, first['loc']))}".upper()
-            raise SettingsError(f"The setting {name} can not be used: {first['msg']}.") from None
+            first = error.errors(include_url=False)[0]
+            field = str(first["loc"][0])
+            name = f"{cls.model_config.get('env_prefix', '')}{field}".upper()
+            is_secret = "Secret" in str(cls.model_fields[field].annotation)
+            found = "" if is_secret else f", found {first['input']!r:.60}"
+            raise SettingsError(f"The setting {name} can not be used: {first['msg']}{found}.") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"The file {Path('.env').absolute()} can not be read: {error}.") from None
 
 
 class Settings(_Settings):
     """What research, importers and the commands read; what is passed wins over the environment, that over `.env`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="QUANTFLOW_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix="QUANTFLOW_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        allow_inf_nan=False,
     )
 
     mongo_uri: SecretStr | None = Field(
@@ -49,7 +60,8 @@ class Settings(_Settings):
     db: str = Field("quantflow", pattern=r'^[^/\\. "$*<>:|?\x00]{1,63}$', description="Name of the database.")
     home: Path = Field(
         default_factory=default_home,
-        description="Folder of the embedded server's data and log. Default: $XDG_DATA_HOME/quantflow.",
+        json_schema_extra={"written": "$XDG_DATA_HOME/quantflow, or ~/.local/share/quantflow"},
+        description="Folder of the embedded server's data and log.",
     )
     mongo_timeout_s: float = Field(
         10.0,
@@ -59,6 +71,7 @@ class Settings(_Settings):
     signal_ttl_days: int | None = Field(
         None,
         ge=1,
+        le=24_855,  # the most seconds that MongoDB takes, 2³¹ − 1
         description="Signals older than this many days are deleted by MongoDB. Unset: kept for ever.",
     )
     clock_skew_s: float = Field(
@@ -84,7 +97,12 @@ class ExternalSignalSettings(_Settings):
     """What ExternalSignalStrategy reads: the environment, then `.env`, then Freqtrade's `external_signals` block."""
 
     model_config = SettingsConfigDict(
-        env_prefix="EXT_SIG_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix="EXT_SIG_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        allow_inf_nan=False,
     )
 
     @classmethod
@@ -130,10 +148,17 @@ class ExternalSignalSettings(_Settings):
 
 
 def all_settings() -> dict[str, tuple[str, str]]:
-    """Return each setting's variable with its default and its description, for the docs and their test."""
+    """Return each setting's variable with its default, as it would be written, and its description."""
     listed: dict[str, tuple[str, str]] = {}
     for model in (Settings, ExternalSignalSettings):
         for name, field in model.model_fields.items():
             variable = f"{model.model_config.get('env_prefix', '')}{name}".upper()
-            listed[variable] = (repr(field.default), field.description or "")
+            listed[variable] = (_written(field), field.description or "")
     return listed
+
+
+def _written(field: FieldInfo) -> str:
+    if field.default_factory is not None:
+        return str(field.json_schema_extra["written"]) if isinstance(field.json_schema_extra, dict) else ""
+    default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+    return "" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
