@@ -15,7 +15,7 @@ Column = NDArray[np.float64]
 OHLCV = ("open", "high", "low", "close", "volume")
 
 Reason = Literal[
-    "columns_missing", "no_line_end", "time_unreadable", "value_unreadable", "not_finite", "off_grid", "not_closed",
+    "wrong_column_count", "no_line_end", "time_unreadable", "value_unreadable", "not_finite", "off_grid", "not_closed",
     "price_not_positive", "prices_out_of_order", "negative_volume", "duplicate_with_other_values",
 ]  # fmt: skip
 
@@ -58,6 +58,15 @@ class Bars:
         columns = (column[rows] for column in self.ohlcv)
         return Bars(self.symbol, self.timeframe, self.open_ms[rows], *columns)
 
+    def within(self, since_ms: int | None, until_ms: int | None) -> "Bars":
+        """Return the bars that open from `since_ms` on and before `until_ms`; None leaves that side open."""
+        inside = np.ones(len(self), np.bool_)
+        if since_ms is not None:
+            inside &= self.open_ms >= since_ms
+        if until_ms is not None:
+            inside &= self.open_ms < until_ms
+        return self if inside.all() else self.take(inside)
+
     def __len__(self) -> int:
         return len(self.open_ms)
 
@@ -84,11 +93,14 @@ class Batch:
     asked_ms : (int, int) or None
         First and last open of the stretch that the venue was asked for completely: a bar missing there is absent at
         the venue. None where the source can not know, as a file can not.
+    notes : list of str
+        Sentences for the user.
     """
 
     bars: Bars
     rejected: list[RejectedRow] = field(default_factory=list)
     asked_ms: tuple[int, int] | None = None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def rows(self) -> int:

@@ -4,14 +4,19 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
+from importers.bars import Batch
+from importers.day_bars import day_bars
+from importers.file_sources import FileSeries, file_batches
 from importers.intake import ImportRun, SymbolIntake
 from importers.progress import SymbolBars
 from importers.request import ImportRequest
 from importers.summary import RunSummary
-from importers.venue_import import VenueAddress, fill_gaps, import_from_venue
+from importers.venue import VenueAddress
+from importers.venue_import import fill_gaps, import_from_venue
 from schemas.collections import Store
 from schemas.documents import BarGap
 from schemas.errors import QuantFlowError
+from schemas.mongo import server_time
 from schemas.run_id import new_run_id
 from schemas.symbols import Symbol
 from schemas.timeframes import Timeframe
@@ -47,9 +52,26 @@ def run_import(db: Store, request: ImportRequest, dry_run: bool) -> Outcome:
         if request.address is not None:
             span = request.span
             outcome.errors = asyncio.run(import_from_venue(request.address, intakes, span.since_ms, span.until_ms))
+        else:
+            _take_stored_or_files(db, request, intakes, outcome)
         outcome.summary.symbols = [intake.finish() for intake in intakes]
     outcome.summary.seconds = round(time.monotonic() - started, 3)
     return outcome
+
+
+def _take_stored_or_files(db: Store, request: ImportRequest, intakes: list[SymbolIntake], outcome: Outcome) -> None:
+    now_ms = int(server_time(db).timestamp() * 1000)
+    for intake in intakes:
+        series = FileSeries(intake.symbol, intake.timeframe, request.span.since_ms, request.span.until_ms)
+        if request.from_minutes:
+            days = day_bars(db, intake.symbol, request.span.since_ms, request.span.until_ms)
+            intake.take(Batch(days.bars), now_ms)
+            if days.incomplete:
+                outcome.notes.append(days.note)
+            continue
+        for batch in file_batches(request.source, request.path or "", series):
+            intake.take(batch, now_ms)
+            outcome.notes += batch.notes
 
 
 def run_fill(db: Store, address: VenueAddress, gaps: list[BarGap]) -> Outcome:

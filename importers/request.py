@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from importers.venue_import import VenueAddress
+from importers.venue import VenueAddress
 from schemas.errors import InputError, SymbolError
 from schemas.symbols import Symbol, parse_symbols
 from schemas.timeframes import Timeframe, parse_time

@@ -3,7 +3,7 @@
 import asyncio
 import difflib
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -15,9 +15,11 @@ import stamina
 from schemas.errors import InputError, SymbolError, VenueError
 from schemas.symbols import Symbol
 
-# These page from any start, however early; an empty page means that there is nothing up to now.
-PAGES_FROM_ANY_START = frozenset({"binance", "binanceus", "binanceusdm", "binancecoinm"})
+# These page from any start, however early; an empty page means that there is nothing up to now. Their spot and futures
+# markets are lists of their own, long ones, of which only those needed are read.
+BINANCE_LIKE = frozenset({"binance", "binanceus", "binanceusdm", "binancecoinm"})
 _MOST_ROWS, _USUAL_ROWS = 1000, 500
+_SPOT, _PERPETUALS = "spot", "linear"  # as ccxt names the two lists of markets
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,19 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
+class VenueAddress:
+    """Which exchange, by ccxt's name; where it is found instead of its real place; how patient to be with it.
+
+    With a `url` such as 'http://127.0.0.1:8080' every address of its interface is replaced, so that nothing can reach
+    the real venue.
+    """
+
+    exchange: str
+    url: str | None = None
+    patience: Patience = Patience()
+
+
+@dataclass(frozen=True, slots=True)
 class Market:
     """One symbol at the venue, with ccxt's name for it."""
 
@@ -42,15 +57,15 @@ class Market:
 class Venue:
     """A venue that answers; made by `open_venue`."""
 
-    def __init__(self, exchange: Any, ccxt: ModuleType, url: str | None, patience: Patience) -> None:
-        self._exchange, self._ccxt, self._patience = exchange, ccxt, patience
-        self._where = f"{exchange.id} at {url}" if url else str(exchange.id)
+    def __init__(self, exchange: Any, ccxt: ModuleType, address: VenueAddress) -> None:
+        self._exchange, self._ccxt, self._patience = exchange, ccxt, address.patience
+        self._where = f"{exchange.id} at {address.url}" if address.url else str(exchange.id)
         self._banned_until_s = 0.0
 
     @property
     def pages_from_any_start(self) -> bool:
         """Whether one may ask from 1970 on, and an empty page means that nothing follows."""
-        return self._exchange.id in PAGES_FROM_ANY_START
+        return self._exchange.id in BINANCE_LIKE
 
     async def read_markets(self) -> None:
         """Read the venue's list of markets, and so learn whether it can be reached."""
@@ -83,8 +98,9 @@ class Venue:
         """Return the venue's time."""
         if not self._exchange.has.get("fetchTime"):
             return int(self._exchange.milliseconds())
-        answer = await self._asked("its time", self._exchange.fetch_time)
-        return int(answer)
+        kinds = self._exchange.options["fetchMarkets"]["types"] if self.pages_from_any_start else []
+        params = {"type": "swap"} if kinds == [_PERPETUALS] else {}
+        return int(await self._asked("its time", lambda: self._exchange.fetch_time(params)))
 
     def page_rows(self, market: Market) -> int:
         """Return how many bars the venue gives at once."""
@@ -146,16 +162,8 @@ class Venue:
 
 
 @asynccontextmanager
-async def open_venue(name: str, url: str | None, patience: Patience | None = None) -> AsyncIterator[Venue]:
-    """Give a venue, with its markets read, for the length of an `async with` block.
-
-    Parameters
-    ----------
-    name : str
-        ccxt's name of the exchange, such as 'binance'.
-    url : str or None
-        Where the venue is to be found instead, such as 'http://127.0.0.1:8080': every address of its interface is
-        replaced, so that nothing can reach the real venue.
+async def open_venue(address: VenueAddress, symbols: Sequence[Symbol]) -> AsyncIterator[Venue]:
+    """Give a venue, with the markets read that the symbols need, for the length of an `async with` block.
 
     Raises
     ------
@@ -168,15 +176,19 @@ async def open_venue(name: str, url: str | None, patience: Patience | None = Non
     import ccxt
     import ccxt.async_support as exchanges
 
+    name = address.exchange
     if name not in exchanges.exchanges:
         near = difflib.get_close_matches(name, exchanges.exchanges, n=3)
         raise InputError(f"ccxt knows no exchange {name!r}. " + (f"Near it: {', '.join(near)}." if near else ""))
     # Proxies of the environment serve the real venue only: an address that was given is spoken to directly.
-    exchange = getattr(exchanges, name)({"enableRateLimit": True, "aiohttp_trust_env": url is None})
+    exchange = getattr(exchanges, name)({"enableRateLimit": True, "aiohttp_trust_env": address.url is None})
     try:
-        if url is not None:
-            _redirect(exchange, url)
-        venue = Venue(exchange, ccxt, url, patience or Patience())
+        if address.url is not None:
+            _redirect(exchange, address.url)
+        if name in BINANCE_LIKE or address.url is not None:
+            kinds = {_PERPETUALS if symbol.settle else _SPOT for symbol in symbols}
+            exchange.options["fetchMarkets"] = {"types": sorted(kinds, reverse=True)}
+        venue = Venue(exchange, ccxt, address)
         await venue.read_markets()
         yield venue
     finally:
@@ -188,9 +200,7 @@ def _redirect(exchange: Any, url: str) -> None:
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise InputError(f"--exchange-url must be an address such as http://127.0.0.1:8080, found {url!r}.")
     exchange.urls["api"] = _moved(exchange.urls["api"], url.rstrip("/"))
-    # The other kinds of market live on hosts of their own, which the local venue does not play.
-    exchange.options["fetchMarkets"] = {"types": ["spot"]}
-    exchange.options["fetchMargins"] = False
+    exchange.options["fetchMargins"] = False  # these two need keys, which a local venue does not know
     exchange.options["fetchCurrencies"] = False
 
 

@@ -9,21 +9,12 @@ from pymongo.errors import PyMongoError
 
 from importers.bars import Bars, Batch, Column, Milliseconds
 from importers.intake import SymbolIntake
-from importers.venue import Market, Patience, Venue, open_venue
+from importers.venue import Market, Venue, VenueAddress, open_venue
 from schemas.documents import BarGap
 from schemas.errors import InputError, QuantFlowError, VenueError
 from schemas.timeframes import Timeframe
 
 _AT_ONCE = 8
-
-
-@dataclass(frozen=True, slots=True)
-class VenueAddress:
-    """Which exchange, and where it is found instead of its real place."""
-
-    exchange: str
-    url: str | None = None
-    patience: Patience | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +51,7 @@ async def import_from_venue(
     SymbolError, VenueError, InputError
         Where a symbol is not listed or the venue can not be reached: then nothing was stored.
     """
-    async with open_venue(address.exchange, address.url, address.patience) as venue:
+    async with open_venue(address, [intake.symbol for intake in intakes]) as venue:
         markets = [venue.market(intake.symbol) for intake in intakes]
         now_ms = await venue.clock_ms()
 
@@ -74,7 +65,7 @@ async def import_from_venue(
 
 async def fill_gaps(address: VenueAddress, gaps: list[tuple[SymbolIntake, list[BarGap]]]) -> list[QuantFlowError]:
     """Ask the venue for the bars of recorded gaps; what it has is stored, what it has not is recorded as absent."""
-    async with open_venue(address.exchange, address.url, address.patience) as venue:
+    async with open_venue(address, [intake.symbol for intake, _ in gaps]) as venue:
         markets = [venue.market(intake.symbol) for intake, _ in gaps]
         now_ms = await venue.clock_ms()
 
