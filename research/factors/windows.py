@@ -33,11 +33,10 @@ def rolling_sum(values: Floats, window: int) -> Floats:
         result[window - 1 :] = total
         return result
     blocks = _blocks(values, window)
-    heads = np.cumsum(blocks, axis=1).ravel()
-    tails = np.cumsum(blocks[:, ::-1], axis=1)[:, ::-1].ravel()
-    last = np.arange(window - 1, count)
-    whole = (last + 1) % window == 0  # the window is one block
-    result[window - 1 :] = np.where(whole, heads[last], tails[last - window + 1] + heads[last])
+    heads = np.cumsum(blocks, axis=1).ravel()[window - 1 : count]  # from a block's first value to the window's last
+    tails = np.cumsum(blocks[:, ::-1], axis=1)[:, ::-1].ravel()[: count - window + 1]  # from its first to a block's end
+    np.add(heads, tails, out=result[window - 1 :])
+    result[window - 1 :: window] = heads[::window]  # these windows are one block, of which both are the sum
     return result
 
 
@@ -70,7 +69,8 @@ def rolling_deviation(values: Floats, window: int, ddof: int) -> Floats:
 
 def _is_level(values: Floats, window: int) -> npt.NDArray[np.bool_]:
     """Tell for each whole window whether all its values are equal: whether none of its steps is a change."""
-    changes = np.cumsum(np.concatenate([[0], values[1:] != values[:-1]]))
+    changes = np.zeros(len(values), dtype=np.int64)
+    np.cumsum(values[1:] != values[:-1], out=changes[1:])
     level: npt.NDArray[np.bool_] = changes[window - 1 :] == changes[: len(values) - window + 1]
     return level
 
@@ -90,23 +90,27 @@ def _long_squares(values: Floats, window: int) -> Floats:
     first = blocks[:, :1]
     away = blocks - first
     sizes = np.arange(1.0, window + 1.0)
-    head_sum, head_squares = _scan(away, sizes)
-    tail_sum, tail_squares = (part[:, ::-1] for part in _scan(away[:, ::-1], sizes))
-    head_mean = (head_sum / sizes + first).ravel()
-    tail_mean = (tail_sum / sizes[::-1] + first).ravel()
-    last = np.arange(window - 1, len(values))
-    start = last - window + 1
-    head_size = (last % window + 1).astype(np.float64)
-    tail_size = window - head_size
-    gap = head_mean[last] - tail_mean[start]
-    both = head_squares.ravel()[last] + tail_squares.ravel()[start] + gap * gap * head_size * tail_size / window
-    return np.where(tail_size == 0, head_squares.ravel()[last], both)
+    ends, starts = slice(window - 1, len(values)), slice(0, len(values) - window + 1)
+    head_mean, head_squares = (part.ravel()[ends] for part in _scan(away, first, sizes))
+    tail_mean, tail_squares = (part[:, ::-1].ravel()[starts] for part in _scan(away[:, ::-1], first, sizes))
+    # how many values of the window lie in its second block, for windows from the one that starts a block on
+    head_size = np.resize(np.concatenate([[0.0], sizes[:-1]]), len(head_mean))
+    gap = head_mean - tail_mean
+    gap *= gap
+    gap *= head_size * (window - head_size) / window
+    gap += tail_squares
+    gap += np.where(head_size == 0.0, 0.0, head_squares)
+    return gap
 
 
-def _scan(away: Floats, sizes: Floats) -> tuple[Floats, Floats]:
-    """Return for each beginning of each row its sum, and the sum of its squared deviations from its mean."""
-    sums = np.cumsum(away, axis=1)
-    return sums, np.cumsum(away * away, axis=1) - sums * sums / sizes
+def _scan(away: Floats, first: Floats, sizes: Floats) -> tuple[Floats, Floats]:
+    """Return for each beginning of each row its mean, and the sum of its squared deviations from that mean."""
+    sums, squares = np.cumsum(away, axis=1), np.cumsum(away * away, axis=1)
+    means = sums / sizes
+    sums *= means
+    squares -= sums
+    means += first
+    return means, squares
 
 
 def _blocks(values: Floats, window: int) -> Floats:
