@@ -1,27 +1,24 @@
-"""The text by which Freqtrade's trades name the signal that caused them: its key, version and stake."""
+"""The text by which Freqtrade's trades name the signal that caused them: its key and version."""
 
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TAG = re.compile(
-    r"(?P<strategy_id>.+)@(?P<ts>\d{4}-\d\d-\d\dT\d\d:\d\dZ)#(?P<version>[0-9]+)(?: w(?P<stake>[0-9.e-]+))?", re.DOTALL
-)
+_TAG = re.compile(r"(?P<strategy_id>.+)@(?P<ts>\d{4}-\d\d-\d\dT\d\d:\d\dZ)#(?P<version>[0-9]+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class SignalTag:
     """Which signal an entry or an exit comes from; pair and timeframe are the trade's own.
 
-    Its text is `btc_momentum@2022-01-01T00:05Z#1`, with ` w0.25` behind where a quarter of the stake is entered with:
-    at most 255 characters, Freqtrade's limit, for any strategy_id that the schema allows.
+    Its text is `btc_momentum@2022-01-01T00:05Z#1`: at most 255 characters, Freqtrade's limit, for any strategy_id that
+    the schema allows.
     """
 
     strategy_id: str
     ts_ms: int
     version: int = 1
-    stake: float = 1.0
 
     @classmethod
     def parse(cls, text: str | None) -> "SignalTag | None":
@@ -30,14 +27,8 @@ class SignalTag:
         if match is None:
             return None
         ts = datetime.strptime(match["ts"], "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
-        return cls(
-            match["strategy_id"],
-            round((ts - _EPOCH).total_seconds()) * 1000,
-            int(match["version"]),
-            float(match["stake"] or 1.0),
-        )
+        return cls(match["strategy_id"], round((ts - _EPOCH).total_seconds()) * 1000, int(match["version"]))
 
     def __str__(self) -> str:
         ts = datetime.fromtimestamp(self.ts_ms / 1000, UTC)
-        weight = "" if self.stake == 1.0 else f" w{self.stake!r}"
-        return f"{self.strategy_id}@{ts:%Y-%m-%dT%H:%MZ}#{self.version}{weight}"
+        return f"{self.strategy_id}@{ts:%Y-%m-%dT%H:%MZ}#{self.version}"

@@ -105,11 +105,11 @@ class ExternalSignalStrategy(IStrategy):  # type: ignore[misc]  # Freqtrade has 
         signals, decided = decide(metadata["pair"], opens[first:])
         tags = np.full(len(opens), None, object)
         for row in np.flatnonzero(decided.signal != NO_SIGNAL).tolist():
-            pick = decided.signal[row]
-            ts_ms, version = int(signals.ts[pick]), int(signals.version[pick])
-            tags[first + row] = str(SignalTag(self._settings.strategy_id, ts_ms, version, float(decided.stake[row])))
+            tags[first + row] = self._tag(signals, int(decided.signal[row]))
         # Freqtrade asks for the length of a tag unless it is None, so it must not become NaN: keep the type object.
         dataframe["signal_tag"] = pd.Series(tags, index=dataframe.index, dtype=object)
+        dataframe["signal_stake"] = 1.0
+        dataframe.loc[dataframe.index[first:], "signal_stake"] = decided.stake
         for name in ("enter", "leave_long", "leave_short"):
             flags = np.zeros(len(opens), np.int8)
             flags[first:] = getattr(decided, name)
@@ -130,10 +130,21 @@ class ExternalSignalStrategy(IStrategy):  # type: ignore[misc]  # Freqtrade has 
         dataframe["exit_tag"] = dataframe["signal_tag"]
         return dataframe
 
-    def custom_stake_amount(self, *, proposed_stake: float, entry_tag: str | None, **_: Any) -> float:
-        """Return the part of the stake that the signal's weight asks for."""
-        tag = SignalTag.parse(entry_tag)
-        return proposed_stake * tag.stake if tag else proposed_stake
+    def custom_stake_amount(self, *, pair: str, proposed_stake: float, **_: Any) -> float:
+        """Return the part of the stake that the weight of the signal on the last closed candle asks for."""
+        candles, _ = self.dp.get_analyzed_dataframe(pair, self.timeframe)
+        return proposed_stake * float(candles["signal_stake"].iloc[-1]) if len(candles) else proposed_stake
+
+    def _tag(self, signals: Signals, signal: int) -> str:
+        """Return what a trade is marked with: the signal's key, which is how a bot knows later what acted already.
+
+        A backtest reports on each tag by itself, at 20 ms and a line of every table a tag. It marks trades with the
+        strategy_id alone, unless signals are exported (`--export signals`) to be looked at one by one.
+        """
+        strategy_id = self._settings.strategy_id
+        if not self._trades and self.config.get("export") != "signals":
+            return strategy_id
+        return str(SignalTag(strategy_id, int(signals.ts[signal]), int(signals.version[signal])))
 
     @property
     def _trades(self) -> bool:
