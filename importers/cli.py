@@ -118,7 +118,7 @@ def _report(outcome: Outcome, as_json: bool, dry_run: bool) -> None:
         typer.secho(f"Error: {error}", err=True, fg=typer.colors.RED)
     rejected = sum(counts.rejected for counts in summary.symbols)
     if rejected:
-        kept = "would be refused" if dry_run else "were refused and are kept with their reasons in import_rejects"
-        typer.secho(f"{rejected:,} rows {kept}; the good rows are not affected.", err=True, fg=typer.colors.YELLOW)
+        kept = "would be refused" if dry_run else "refused, and kept with their reasons in import_rejects"
+        typer.secho(f"Rows {kept}: {rejected:,}. The good rows are not affected.", err=True, fg=typer.colors.YELLOW)
     if outcome.errors or rejected:
         raise typer.Exit(outcome.errors[0].exit_code if outcome.errors else ROWS_REJECTED)

@@ -1,0 +1,164 @@
+"""Storing bars: each once, changes replaced and counted, other shapes compared by value, other writers survived."""
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from import_samples import BTC, DAY, MINUTE, START_MS, minutes, rising_bars, stored
+
+from importers.bar_documents import BarLayout
+from importers.bars import Bars
+from importers.stored_bars import difference
+from importers.writer import INSERT_ROWS, Written, write_bars
+from schemas.collections import Store
+from schemas.timeframes import Timeframe
+
+pytestmark = pytest.mark.mongo
+
+
+def counts(written: Written) -> tuple[int, int, int]:
+    return written.inserted, written.changed, written.unchanged
+
+
+def changed_at(bars: Bars, row: int, volume: float) -> Bars:
+    volumes = bars.volume.copy()
+    volumes[row] = volume
+    return Bars(bars.symbol, bars.timeframe, bars.open_ms, bars.open, bars.high, bars.low, bars.close, volumes)
+
+
+@pytest.mark.parametrize("timeframe", [MINUTE, DAY])
+def test_writing_twice_stores_once(db: Store, timeframe: Timeframe) -> None:
+    """The second time nothing is inserted and nothing changed, and every document is a bar of the design."""
+    bars = rising_bars(1234, timeframe=timeframe)
+    assert counts(write_bars(db, bars)) == (1234, 0, 0)
+    assert counts(write_bars(db, bars)) == (0, 0, 1234)
+    found = stored(db, BarLayout(BTC, timeframe).collection)
+    key = "date" if timeframe is DAY else "datetime"
+    assert [list(document) for document in found] == [[key, "symbol", "open", "high", "low", "close", "volume"]] * 1234
+    assert [document["close"] for document in found] == bars.close.tolist()
+
+
+def test_a_changed_bar_is_replaced(db: Store) -> None:
+    """Other values replace the stored ones, are counted as changed, and the document keeps its id."""
+    bars = rising_bars(10)
+    write_bars(db, bars)
+    before = db["crypto_market_1m"].find_one({"open": 104.0})
+    assert counts(write_bars(db, changed_at(bars, 4, 77.0))) == (0, 1, 9)
+    assert before is not None
+    after = db["crypto_market_1m"].find_one({"_id": before["_id"]})
+    assert after == before | {"volume": 77.0}
+    assert list(after) == ["_id", "datetime", "symbol", "open", "high", "low", "close", "volume"]
+
+
+def test_only_what_is_missing_is_inserted(db: Store) -> None:
+    """Bars round a hole leave those stored alone and report all opens of the stretch."""
+    bars = rising_bars(10)
+    write_bars(db, bars.take(np.array([0, 1, 5, 9])))
+    assert counts(write_bars(db, bars.take(np.array([1, 2, 3, 9])))) == (2, 0, 2)
+    written = write_bars(db, bars.take(np.array([0, 9])))
+    assert written.present_ms.tolist() == minutes(0, 1, 2, 3, 5, 9).tolist()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"volume": 0, "close": 100.5, "low": 99, "high": 101, "open": 100},  # integers, another order
+        {"open": 100.0, "high": 101.0, "low": 99.0, "close": 100.5, "volume": 0.0, "note": "from elsewhere"},
+    ],
+)
+def test_another_shape_with_equal_values_is_unchanged(db: Store, document: dict[str, Any]) -> None:
+    """Documents that other programs wrote are compared by value, not by bytes."""
+    bars = rising_bars(3)
+    layout = BarLayout(BTC, MINUTE)
+    db["crypto_market_1m"].insert_one({"symbol": str(BTC), "datetime": layout.key(START_MS), **document})
+    assert counts(write_bars(db, bars)) == (2, 0, 1)
+
+
+@pytest.mark.parametrize("document", [{"open": 100.0}, {"open": "100"}, {"open": float("nan")}])
+def test_a_stored_bar_that_is_none_is_replaced(db: Store, document: dict[str, Any]) -> None:
+    """A stored document without values, or with texts or NaN, counts as changed."""
+    layout = BarLayout(BTC, MINUTE)
+    db["crypto_market_1m"].insert_one({"datetime": layout.key(START_MS), "symbol": str(BTC), **document})
+    assert counts(write_bars(db, rising_bars(1))) == (0, 1, 0)
+    assert counts(write_bars(db, rising_bars(1))) == (0, 0, 1)
+
+
+def test_symbols_do_not_meet(db: Store) -> None:
+    """Bars of another symbol at the same times are other bars."""
+    perpetual = rising_bars(5, symbol=type(BTC)("BINANCE", "BTC", "USDT", "USDT"))
+    write_bars(db, rising_bars(5))
+    assert counts(write_bars(db, perpetual)) == (5, 0, 0)
+
+
+def test_a_dry_run_counts_and_writes_nothing(db: Store) -> None:
+    """The counts are those that a real run would have; the store stays as it was."""
+    bars = rising_bars(10)
+    write_bars(db, bars.take(slice(0, 4)))
+    assert counts(write_bars(db, changed_at(bars, 0, 5.5), dry_run=True)) == (6, 1, 3)
+    assert [document["volume"] for document in stored(db)] == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_concurrent_writers_of_the_same_bars_all_succeed(db: Store) -> None:
+    """Four writers at once store each bar once; what one inserted the others find equal."""
+    bars = rising_bars(6000)
+    results: list[Written] = []
+    start = threading.Barrier(4)
+
+    def write() -> None:
+        start.wait()
+        results.append(write_bars(db, bars))
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(result.inserted for result in results) == 6000
+    assert sum(result.unchanged for result in results) == 18_000
+    assert db["crypto_market_1m"].count_documents({}) == 6000
+
+
+def test_a_whole_insert_of_doubles_fits_the_reply(db: Store) -> None:
+    """The errors of the largest insert, all refused as doubles, come back without breaking the connection."""
+    from importers.writer import _insert
+
+    bars = rising_bars(INSERT_ROWS)
+    layout = BarLayout(BTC, MINUTE)
+    rows = layout.rows(bars)
+    assert _insert(db, layout, rows) == (INSERT_ROWS, False)
+    assert _insert(db, layout, rows) == (0, True)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    have=st.sets(st.integers(0, 40)), send=st.sets(st.integers(0, 40), min_size=1), other=st.sets(st.integers(0, 40))
+)
+@pytest.mark.parametrize("timeframe", [MINUTE, DAY])
+def test_difference_agrees_with_a_plain_comparison(
+    db: Store, timeframe: Timeframe, have: set[int], send: set[int], other: set[int]
+) -> None:
+    """Missing, changed and other stored bars are those that a dict of the documents gives."""
+    layout = BarLayout(BTC, timeframe)
+    db[layout.collection].delete_many({})
+    every = rising_bars(41, timeframe=timeframe)
+    for step in sorted(have):
+        write_bars(db, changed_at(every, step, 0.25 if step in other else float(step)).take(slice(step, step + 1)))
+    bars = every.take(np.array(sorted(send)))
+    found = difference(db, layout, bars, layout.rows(bars))
+    assert found.missing.tolist() == [step not in have for step in sorted(send)]
+    assert found.changed.tolist() == [step in have & other for step in sorted(send)]
+    between = {step for step in have - send if min(send) <= step <= max(send)}
+    assert found.others_ms.tolist() == [int(every.open_ms[step]) for step in sorted(between)]
+
+
+def test_a_long_stretch_is_read_in_full(db: Store) -> None:
+    """Array indexes of one to five digits lie at different distances; every bar among them is found."""
+    bars = rising_bars(12_345)
+    write_bars(db, bars)
+    layout = BarLayout(BTC, MINUTE)
+    found = difference(db, layout, bars, layout.rows(bars))
+    assert not found.missing.any()
+    assert not found.changed.any()
