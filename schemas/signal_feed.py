@@ -23,7 +23,7 @@ _ACTIONS = {"enter_long", "exit_long", "enter_short", "exit_short"}
 _KEY_INDEX = [(name, ASCENDING) for name in SIGNAL_KEY]
 _FIELDS = ("ts", "action", "score", "weight", "valid_until", "version")
 _HISTORY_FIELDS = ("created_at", "updated_at", "replaced_at")
-_HISTORY_TIMEOUTS = {"serverSelectionTimeoutMS": 10_000, "connectTimeoutMS": 10_000, "socketTimeoutMS": 60_000}
+_HISTORY_TIMEOUTS = {"serverSelectionTimeoutMS": 5_000, "connectTimeoutMS": 5_000, "socketTimeoutMS": 60_000}
 _BAD_VALUE = 2  # MongoDB's code for a hint that names no index
 _UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
 

@@ -7,7 +7,7 @@ every mode; this file reads once where Freqtrade lets it, and lays the answer be
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,7 +23,6 @@ from schemas.live_feed import LiveFeed
 from schemas.mongo import redact_uri
 from schemas.settings import ExternalSignalSettings
 from schemas.signal_actions import (
-    FLAT,
     LONG,
     LONG_AGO,
     SHORT,
@@ -35,6 +34,7 @@ from schemas.signal_actions import (
     decisions,
 )
 from schemas.signal_feed import NO_SIGNALS, SignalFeed
+from schemas.signal_memory import memory_of
 from schemas.signal_rule import NO_SIGNAL, Milliseconds, SignalWindow
 from schemas.signal_tag import SignalTag
 from schemas.timeframes import Timeframe
@@ -85,7 +85,8 @@ class ExternalSignalStrategy(IStrategy):  # type: ignore[misc]  # Freqtrade has 
             self._window, self._rules = self._window_and_rules()
             self._history: dict[str, Signals] = {}
             self._newest: dict[str, Signals] = {}
-            if self._trades:
+            self._memories: dict[str, Memory] = {}
+            if self._is_trading:
                 self._start_live()
             else:
                 self._read_history(self._pairs())
@@ -93,15 +94,24 @@ class ExternalSignalStrategy(IStrategy):  # type: ignore[misc]  # Freqtrade has 
             raise ExternalSignalError(str(error)) from None
 
     def bot_loop_start(self, current_time: datetime, **_: Any) -> None:
-        """Read the newest signals of the whole whitelist, once a loop; in a backtest they are here already."""
-        if self._trades:
-            self._newest = self._live.read(self.dp.current_whitelist(), _epoch_ms(current_time))
+        """Read the newest signals of the whole whitelist, once a loop; in a backtest they are here already.
+
+        All that can fail is done here: Freqtrade logs an error of this function and goes on, with no signals then,
+        while after an error in `populate_*` it would go on with the flags of the loop before.
+        """
+        if not self._is_trading:
+            return
+        self._newest = {}
+        newest = self._live.read(self.dp.current_whitelist(), _epoch_ms(current_time))
+        if newest:
+            self._memories = self._remembered(current_time)
+        self._newest = newest
 
     def populate_indicators(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:
         """Lay the decisions beside the candles: all of them in a backtest, the last one in live."""
         opens = dataframe["date"].dt.tz_localize(None).to_numpy("datetime64[ms]").astype(np.int64)
-        first = len(opens) - 1 if self._trades else 0
-        decide = self._decide_live if self._trades else self._decide_history
+        first = len(opens) - 1 if self._is_trading else 0
+        decide = self._decide_live if self._is_trading else self._decide_history
         signals, decided = decide(metadata["pair"], opens[first:])
         tags = np.full(len(opens), None, object)
         for row in np.flatnonzero(decided.signal != NO_SIGNAL).tolist():
@@ -142,12 +152,12 @@ class ExternalSignalStrategy(IStrategy):  # type: ignore[misc]  # Freqtrade has 
         strategy_id alone, unless signals are exported (`--export signals`) to be looked at one by one.
         """
         strategy_id = self._settings.strategy_id
-        if not self._trades and self.config.get("export") != "signals":
+        if not self._is_trading and self.config.get("export") != "signals":
             return strategy_id
         return str(SignalTag(strategy_id, int(signals.ts[signal]), int(signals.version[signal])))
 
     @property
-    def _trades(self) -> bool:
+    def _is_trading(self) -> bool:
         return self.config["runmode"] in TRADE_MODES
 
     def _pairs(self) -> list[str]:
@@ -163,7 +173,7 @@ class ExternalSignalStrategy(IStrategy):  # type: ignore[misc]  # Freqtrade has 
             timeframe_ms=bar_ms,
             tolerance_bars=own.tolerance_bars,
             max_delay_ms=round(own.max_delay_bars * bar_ms),
-            skew_ms=round(own.clock_skew_s * 1000) if self._trades else 0,
+            skew_ms=round(own.clock_skew_s * 1000) if self._is_trading else 0,
         )
         rules = ActionRules(
             timeframe_ms=bar_ms,
@@ -224,27 +234,26 @@ class ExternalSignalStrategy(IStrategy):  # type: ignore[misc]  # Freqtrade has 
     def _decide_live(self, pair: str, opens: Milliseconds) -> tuple[Signals, Decisions]:
         """Decide the last closed candle now, with the position that Freqtrade really has."""
         signals = self._newest.get(pair, NO_SIGNALS)
-        now = np.array([_epoch_ms(datetime.now(UTC))])
-        chosen = chosen_signals(signals, opens, now, self._window)
-        memory = Memory()
-        if chosen[0] != NO_SIGNAL:
-            memory = self._remembered(pair, int(opens[0]))
+        chosen = chosen_signals(signals, opens, np.full(opens.shape, _epoch_ms(datetime.now(UTC))), self._window)
+        memory = self._memories.get(pair, Memory())
+        ts_ms, candle_ms = self._flagged.get(pair, (LONG_AGO, LONG_AGO))
+        if candle_ms not in opens:  # a signal stays set for the candle on which it was set first, and for no other
+            memory = replace(memory, settled_ts=max(memory.settled_ts, ts_ms))
         decided = decisions(signals, chosen, opens, self._rules, memory)
-        if decided.signal[0] != NO_SIGNAL:
-            self._flagged[pair] = (int(signals.ts[decided.signal[0]]), int(opens[0]))
+        for row in np.flatnonzero(decided.signal != NO_SIGNAL).tolist():
+            self._flagged[pair] = (int(signals.ts[decided.signal[row]]), int(opens[row]))
         return signals, decided
 
-    def _remembered(self, pair: str, open_ms: int) -> Memory:
-        """Return what Freqtrade's own trades tell of earlier signals; it outlives a restart."""
+    def _remembered(self, now: datetime) -> dict[str, Memory]:
+        """Return, by pair, what Freqtrade's own trades tell of earlier signals; it outlives a restart."""
         bars = self._rules.cooldown_bars + self._window.tolerance_bars + 2
-        since = datetime.fromtimestamp((open_ms - bars * self._timeframe_ms - self._window.max_delay_ms) / 1000, UTC)
-        trades = Trade.get_trades_proxy(pair=pair, is_open=True)
-        trades += Trade.get_trades_proxy(pair=pair, is_open=False, close_date=since)
-        memory = memory_of(trades, self._settings.strategy_id, self._timeframe_ms)
-        ts_ms, flagged_ms = self._flagged.get(pair, (LONG_AGO, open_ms))
-        # A signal stays set for the candle on which it was set first, and for no other.
-        settled_ts = ts_ms if flagged_ms != open_ms else LONG_AGO
-        return replace(memory, settled_ts=max(memory.settled_ts, settled_ts))
+        since = now - timedelta(milliseconds=bars * self._timeframe_ms + self._window.max_delay_ms)
+        by_pair: dict[str, list[LocalTrade]] = {}
+        for trade in Trade.get_trades_proxy(is_open=True) + Trade.get_trades_proxy(is_open=False, close_date=since):
+            by_pair.setdefault(trade.pair, []).append(trade)
+        return {
+            pair: memory_of(trades, self._settings.strategy_id, self._timeframe_ms) for pair, trades in by_pair.items()
+        }
 
 
 def strategy_settings(config: dict[str, Any]) -> ExternalSignalSettings:
@@ -277,29 +286,6 @@ def strategy_settings(config: dict[str, Any]) -> ExternalSignalSettings:
             "EXT_SIG_STRATEGY_ID, or external_signals.strategy_id in the config."
         )
     return settings
-
-
-def memory_of(trades: Iterable[LocalTrade], strategy_id: str, timeframe_ms: int) -> Memory:
-    """Return what a pair's trades tell of the signals of one strategy that acted before.
-
-    A trade opens one candle after the one whose signal opened it, so that candle is the bar before the trade's own.
-    Trades that a person or another strategy opened count as positions, and their ends as no signal's.
-    """
-
-    def candle_ms(time: datetime) -> int:
-        return _epoch_ms(time) // timeframe_ms * timeframe_ms - timeframe_ms
-
-    side, entered_ms, exited_ms, settled_ts = FLAT, LONG_AGO, LONG_AGO, LONG_AGO
-    for trade in trades:
-        entry, leave = SignalTag.parse(trade.enter_tag), SignalTag.parse(trade.exit_reason)
-        for tag in (entry, leave):
-            if tag is not None and tag.strategy_id == strategy_id:
-                settled_ts = max(settled_ts, tag.ts_ms)
-        if trade.is_open:
-            side, entered_ms = SHORT if trade.is_short else LONG, candle_ms(trade.open_date_utc)
-        elif leave is not None and leave.strategy_id == strategy_id and trade.close_date_utc:
-            exited_ms = max(exited_ms, candle_ms(trade.close_date_utc))
-    return Memory(side, entered_ms, exited_ms, settled_ts)
 
 
 def _epoch_ms(time: datetime) -> int:
