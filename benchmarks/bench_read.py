@@ -10,7 +10,8 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import pandas as pd
 
 from research.readers import get_crypto_min_data
 from schemas.collections import MINUTE_BARS, Store
+from schemas.embedded import EmbeddedServer
 from schemas.mongo import connect
 from schemas.settings import Settings
 
@@ -62,6 +64,14 @@ def ways(db: Store, symbols: list[str], count: int) -> dict[str, Callable[[], pd
     }
 
 
+@contextmanager
+def own_server(home: Path) -> Iterator[Store]:
+    """Give the database of a server that has ended when the block is left, so that its folder can be deleted."""
+    with connect(Settings.load(home=home, mongo_uri=None, signal_ttl_days=None)) as db:
+        yield db
+    EmbeddedServer(home).stop()
+
+
 def measure(read: Callable[[], pd.DataFrame], repeat: int) -> tuple[float, pd.DataFrame]:
     """Return the median of the seconds that some reads took, and what the last one gave."""
     seconds = []
@@ -85,7 +95,7 @@ def main() -> None:
     naive_s = 0.0
     with (
         tempfile.TemporaryDirectory() as home,
-        connect(Settings.load(home=Path(home), mongo_uri=None, signal_ttl_days=None)) as db,
+        own_server(Path(home)) as db,
     ):
         for symbol in symbols:
             write_bars(db, symbol, options.bars)

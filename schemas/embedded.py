@@ -4,12 +4,15 @@ Each user holds a shared lock on `lease.lock`; the kernel drops the lock of a pr
 keeper process (schemas.embedded_keeper) runs mongod and stops it when nobody holds the lock any more.
 """
 
+import contextlib
 import fcntl
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,20 +85,23 @@ class EmbeddedServer:
         StoreError
             Where no server can run here: no mongod, no disk space, a folder that can not be written.
         """
-        lease = self.open_lease()
-        with lease:
-            yield self.running().uri
+        with self.open_lease():
+            try:
+                yield self.running().uri
+            finally:
+                self._replace_dead_keeper()
 
     def open_lease(self) -> IO[str]:
         """Return an open file that holds the server until it is closed, here or in a program that inherits it."""
         self._make_home()
-        lease = self.lease_path.open("a+")
+        lease = self._open(self.lease_path)
         try:
-            with locked(self.start_path):
+            with self._open(self.start_path) as start_lock:
+                fcntl.flock(start_lock, fcntl.LOCK_EX)
                 fcntl.flock(lease, fcntl.LOCK_SH)
                 state = self.state()
                 if state is None or state.mongod() is None or state.keeper() is None:
-                    self._start_keeper()
+                    self._start_keeper(start_lock)
         except BaseException:
             lease.close()
             raise
@@ -148,22 +154,23 @@ class EmbeddedServer:
         """
         self.keep_path.unlink(missing_ok=True)
         state = self.state()
-        process = state.mongod() if state else None
-        if state is None or process is None:
+        if state is None or state.mongod() is None:
             return False
         if state.keeper() is None:  # the keeper was killed: a new one adopts the server and stops it
             self.open_lease().close()
+            state = self.state() or state
         deadline = time.monotonic() + _STOP_TIMEOUT_S
-        while process.is_running() and time.monotonic() < deadline:
+        while state.mongod() or state.keeper():
             if self.is_leased():
                 raise LockedError(
                     f"The embedded MongoDB in {self.home} is used by other processes; it stops after the last of them."
                 )
+            if time.monotonic() > deadline:
+                raise StoreError(
+                    f"The embedded MongoDB (pid {state.pid}) did not stop within {_STOP_TIMEOUT_S:.0f} s; "
+                    f"see {self.log}."
+                )
             time.sleep(0.05)
-        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            raise StoreError(
-                f"The embedded MongoDB (pid {process.pid}) did not stop within {_STOP_TIMEOUT_S:.0f} s; see {self.log}."
-            )
         return True
 
     def is_leased(self) -> bool:
@@ -171,25 +178,43 @@ class EmbeddedServer:
         if not self.lease_path.exists():
             return False
         with self.lease_path.open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+            if try_lock(file, fcntl.LOCK_EX):
+                return False
+            # A user's lock is shared. An exclusive one is the keeper's, while it stops, or another's who asks as we do.
+            return try_lock(file, fcntl.LOCK_SH) and not try_lock(file, fcntl.LOCK_EX)
 
     def _make_home(self) -> None:
         try:
             self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.home.chmod(0o700)
         except OSError as error:
-            raise StoreError(
-                f"The embedded MongoDB needs a folder that it can write; {self.home} is none: {error.strerror}. "
-                "Set QUANTFLOW_HOME to another."
-            ) from None
+            raise self._unusable_home(error) from None
 
-    def _start_keeper(self) -> None:
+    def _open(self, path: Path) -> IO[str]:
+        try:
+            return path.open("a+")
+        except OSError as error:
+            raise self._unusable_home(error) from None
+
+    def _unusable_home(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"The embedded MongoDB needs a folder that it can write; {self.home} is none: {error.strerror}. "
+            "Set QUANTFLOW_HOME to another."
+        )
+
+    def _replace_dead_keeper(self) -> None:
+        """Where the keeper was killed, start another before we leave, or nobody would stop the server after us."""
+        state = self.state()
+        if state is None or state.mongod() is None or state.keeper() is not None:
+            return
+        with contextlib.suppress(StoreError):
+            self.open_lease().close()
+
+    def _start_keeper(self, start_lock: IO[str]) -> None:
+        """Start a keeper and wait for its answer; it inherits the start lock, which thus outlives us if we die."""
         keeper = subprocess.Popen(
-            [sys.executable, "-m", "schemas.embedded_keeper", str(self.home)],
+            [sys.executable, "-m", "schemas.embedded_keeper", str(self.home), str(start_lock.fileno())],
+            pass_fds=[start_lock.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -200,11 +225,29 @@ class EmbeddedServer:
         with keeper.stdout as answers:  # type: ignore[union-attr]
             ready, _, _ = select.select([answers], [], [], _START_TIMEOUT_S)
             answer = answers.readline() if ready else ""
+        if answer.startswith("ready") or not ready:
+            keeper.returncode = 0  # it goes on without us: nobody waits for it
+        else:
+            keeper.wait()
         if answer.startswith("ready"):
-            keeper.returncode = 0  # it outlives us by design: nobody waits for it
             return
-        reason = answer.strip() or f"it did not start within {_START_TIMEOUT_S:.0f} s; see {self.log}"
-        raise StoreError(reason)
+        raise StoreError(answer.strip() or self._silence(ended=bool(ready)))
+
+    def _silence(self, *, ended: bool) -> str:
+        what = "was ended" if ended else f"did not answer within {_START_TIMEOUT_S:.0f} s"
+        return (
+            f"The embedded MongoDB did not start: the process that runs it {what}. Its log is {self.log}. "
+            "What was stored is kept."
+        )
+
+
+def try_lock(file: IO[str], kind: int) -> bool:
+    """Lock an open file, or change its lock, if that needs no waiting; tell whether it did."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
@@ -213,6 +256,18 @@ def locked(path: Path) -> Iterator[None]:
     with path.open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def temporary_server() -> Iterator[tuple[EmbeddedServer, str]]:
+    """Run a server of our own in a temporary folder for the length of a `with` block, and leave nothing of it."""
+    server = EmbeddedServer(Path(tempfile.mkdtemp(prefix="quantflow-")))
+    try:
+        with server.lease() as uri:
+            yield server, uri
+    finally:
+        server.stop()
+        shutil.rmtree(server.home, ignore_errors=True)
 
 
 def exec_with_lease(lease: IO[str], command: list[str], environment: dict[str, str]) -> None:

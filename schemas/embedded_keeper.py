@@ -1,8 +1,8 @@
 """The keeper: a small process of its own that runs the embedded mongod and stops it after its last user.
 
-Run as `python -m schemas.embedded_keeper HOME`; it answers one line on standard output, `ready` or a sentence that
-says why no server can run, and goes on unseen. It restarts a mongod that was killed, on the same port, so that its
-users only see a pause.
+Run as `python -m schemas.embedded_keeper HOME FD`, where FD holds the start lock, which it closes when it has started
+or failed; it answers one line on standard output, `ready` or a sentence that says why no server can run, and goes on
+unseen. It restarts a mongod that was killed, on the same port, so that its users only see a pause.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ import psutil
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from schemas.embedded import REPLICA_SET, EmbeddedServer, ServerState, locked
+from schemas.embedded import REPLICA_SET, EmbeddedServer, ServerState, locked, try_lock
 from schemas.errors import StoreError
 from schemas.mongod_binary import Mongod, find_mongod
 
@@ -38,6 +38,7 @@ class Keeper:
     def __init__(self, server: EmbeddedServer) -> None:
         self._server = server
         self._mongod: Mongod | None = None
+        self._process: psutil.Process | None = None
         self._restarts = 0
         self._ending = False
 
@@ -59,9 +60,18 @@ class Keeper:
     def run(self) -> None:
         """Watch until the last user has gone, then stop the server; a mongod that died is started again."""
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "_ending", True))
+        try:
+            self._watch()
+        except OSError:  # the folder was deleted under us
+            self._end_mongod()
+
+    def _watch(self) -> None:
         while not self._ending and not self._stop_if_unused():
             state = self._server.state()
-            if state is None or state.keeper_pid != os.getpid():
+            if state is None:  # the folder was deleted under us, or another keeper has stopped the server
+                self._end_mongod()
+                return
+            if state.keeper_pid != os.getpid():
                 return  # another keeper has taken over
             if state.mongod() is None and not self._revive(state):
                 return
@@ -73,6 +83,9 @@ class Keeper:
     def _revive(self, state: ServerState) -> bool:
         self._restarts += 1
         with locked(self._server.start_path):
+            now = self._server.state()  # while we waited a user may have found mongod dead and started a new keeper
+            if now is None or now.keeper_pid != os.getpid():
+                return False
             if self._restarts <= _MOST_RESTARTS:
                 with contextlib.suppress(StoreError):
                     self._launch(preferred_port=state.port)
@@ -85,25 +98,23 @@ class Keeper:
         if self._server.keep_path.exists() or self._server.is_leased():
             return False
         with locked(self._server.start_path), self._server.lease_path.open("a+") as lease:
-            try:
-                fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            if self._server.keep_path.exists():
+            if not try_lock(lease, fcntl.LOCK_EX) or self._server.keep_path.exists():
                 return False
             self._shut_down()
         return True
 
     def _shut_down(self) -> None:
-        state = self._server.state()
-        process = state.mongod() if state else None
-        if process is not None:
-            process.terminate()  # mongod ends cleanly on SIGTERM
-            try:
-                process.wait(30)
-            except psutil.TimeoutExpired:
-                process.kill()
+        self._end_mongod()
         self._server.write_state(None)
+
+    def _end_mongod(self) -> None:
+        if self._process is None or not self._process.is_running():
+            return
+        self._process.terminate()  # mongod ends cleanly on SIGTERM
+        try:
+            self._process.wait(30)
+        except psutil.TimeoutExpired:
+            self._process.kill()
 
     def _launch(self, preferred_port: int) -> None:
         free = shutil.disk_usage(self._server.home).free
@@ -142,7 +153,7 @@ class Keeper:
         )
 
     def _write_state(self, process: psutil.Process, port: int, version: str) -> None:
-        own = psutil.Process()
+        self._process, own = process, psutil.Process()
         self._server.write_state(
             ServerState(process.pid, process.create_time(), port, version, own.pid, own.create_time())
         )
@@ -203,12 +214,16 @@ def _join_replica_set(client: MongoClient[dict[str, Any]], member: str) -> None:
 
 def main() -> None:
     """Start, answer, watch."""
-    keeper = Keeper(EmbeddedServer(Path(sys.argv[1])))
+    home, start_lock = Path(sys.argv[1]), int(sys.argv[2])
+    keeper = Keeper(EmbeddedServer(home))
     try:
         keeper.start()
         answer = "ready"
     except StoreError as error:
-        answer = str(error)
+        answer = " ".join(str(error).split())
+    except OSError as error:
+        answer = f"The embedded MongoDB could not be started in {home}: {error}. What was stored is kept."
+    os.close(start_lock)
     with contextlib.suppress(BrokenPipeError):
         os.write(1, f"{answer}\n".encode())
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
