@@ -170,6 +170,19 @@ def simulate_long_flat(
     )
 
 
+def simulate_buy_and_hold(result: BacktestResult) -> BacktestResult:
+    """Return what holding all along would have given with the same bars, cash, shares and costs."""
+    cash = {sleeve.rows.symbol: sleeve.initial_cash for sleeve in result.sleeves}
+    total = math.fsum(cash.values())
+    return simulate_long_flat(
+        result.bars.frame,
+        fee=result.fee,
+        slippage=result.slippage,
+        initial_cash=total,
+        allocation={symbol: part / total for symbol, part in cash.items()},
+    )
+
+
 def _checked_costs(fee: float, slippage: float, initial_cash: float, price: str) -> Costs:
     for name, value in (("fee", fee), ("slippage", slippage)):
         if not 0 <= value < 1:  # false for NaN too
