@@ -1,11 +1,8 @@
 """The main job from end to end on one machine: each step is the command that a user would type, and its figures."""
 
-import shutil
 import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +11,7 @@ from typing import Any
 import orjson
 
 from quantflow_nodes.programs import Venue, clean_environment, find_program, running_venue, shared_folder
-from schemas.embedded import EmbeddedServer
+from schemas.embedded import temporary_server
 from schemas.errors import QuantFlowError
 
 GRAPH = "btc_momentum_1m.yaml"
@@ -56,7 +53,7 @@ class Demo:
         """
         started = time.perf_counter()
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _temporary_server() as (server, uri), running_venue(self._venue_arguments()) as venue:
+        with temporary_server() as (server, uri), running_venue(self._venue_arguments()) as venue:
             version = server.running().version
             self.say(f"1. The embedded MongoDB {version} runs at {uri.split('/?')[0]} ({_since(started)})")
             self.say(f"2. {self._describe(venue)}")
@@ -140,19 +137,6 @@ class Demo:
         if ended.returncode != 0:
             raise DemoFailedError(f"{program} {' '.join(arguments)} ended with exit code {ended.returncode}.")
         return orjson.loads(ended.stdout), time.perf_counter() - started
-
-
-@contextmanager
-def _temporary_server() -> Iterator[tuple[EmbeddedServer, str]]:
-    """Run an embedded server of our own, and leave nothing of it."""
-    home = Path(tempfile.mkdtemp(prefix="quantflow-demo-"))
-    server = EmbeddedServer(home)
-    try:
-        with server.lease() as uri:
-            yield server, uri
-    finally:
-        server.stop()
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def _short(time: str) -> str:

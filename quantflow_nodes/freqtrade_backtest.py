@@ -17,6 +17,10 @@ from schemas.settings import Settings
 from schemas.symbols import Symbol
 
 STRATEGY = "ExternalSignalStrategy"
+# Freqtrade rounds the profit of a trade to 1e-8 of the quote asset before it divides by the stake. A profit ratio does
+# not depend on the stake, so a large fixed one, from a wallet that no loss empties, takes that rounding out of sight.
+STAKE_QUOTE = 1_000_000
+WALLET_QUOTE = 1_000_000_000_000
 log = structlog.get_logger()
 
 
@@ -31,7 +35,6 @@ class BacktestRequest:
     bars: Bars
     strategy_id: str
     fee: float
-    initial_cash: float
     folder: Path
 
 
@@ -81,7 +84,7 @@ def _venue_arguments(request: BacktestRequest, symbols: list[Symbol]) -> list[st
     arguments = []
     for symbol in symbols:
         path = request.folder / f"{symbol.venue_name}.csv"
-        own = request.bars.data.loc[request.bars.data["symbol"] == str(symbol)].head(2_000)
+        own = request.bars.data.loc[request.bars.data["symbol"] == str(symbol)]
         columns = ["datetime", "open", "high", "low", "close", "volume"]
         own[columns].rename(columns={"datetime": "date"}).to_csv(path, index=False)
         arguments += ["--bars", f"{symbol.base}/{symbol.quote}={path}"]
@@ -94,7 +97,8 @@ def _config(request: BacktestRequest, symbols: list[Symbol], url: str) -> dict[s
     return base | {
         "timeframe": request.bars.timeframe.name,
         "fee": request.fee,
-        "dry_run_wallet": request.initial_cash,
+        "dry_run_wallet": WALLET_QUOTE,
+        "stake_amount": STAKE_QUOTE,
         "stake_currency": symbols[0].quote,
         "max_open_trades": len(symbols),
         "exchange": {

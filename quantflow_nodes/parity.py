@@ -103,7 +103,7 @@ def graph_parity(plan: Plan, settings: Settings, folder: Path, observe: Observer
         outputs = run_graph(plan, served, observe).result.outputs[backtest]
         if not isinstance(outputs, BacktestOutputs):
             raise GraphError(f"{backtest}: a backtest node's outputs were needed.")
-        request = BacktestRequest(outputs.bars, exported.strategy_id, costs.fee_bps / BPS, costs.initial_cash, folder)
+        request = BacktestRequest(outputs.bars, exported.strategy_id, costs.fee_bps / BPS, folder)
         observe("freqtrade backtesting", "running", None)
         started = time.perf_counter()
         theirs = freqtrade_trades(request, served)

@@ -1,5 +1,6 @@
 """How our commands print: tables for people on standard output, progress on standard error, JSON for machines."""
 
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-out = Console(highlight=False, soft_wrap=False)
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False)
 
 _PERCENT = {
@@ -29,7 +30,7 @@ def summary_table(title: str, figures: dict[str, Any]) -> Table:
     table.add_column(justify="right")
     for name, value in figures.items():
         if value != []:
-            table.add_row(name.replace("_", " "), figure(name, value))
+            table.add_row(name.removesuffix("_s").replace("_", " "), figure(name, value))
     return table
 
 
@@ -39,7 +40,7 @@ def figure(name: str, value: Any) -> str:
         return "–"
     if isinstance(value, list):
         return "\n".join(map(str, value))
-    if name.endswith("_duration") or name == "delay_s":
+    if name.endswith("_duration_s") or name == "delay_s":
         return str(timedelta(seconds=round(float(value))))
     if isinstance(value, float):
         return f"{value * 100:,.2f} %" if name in _PERCENT else f"{value:,.4f}".rstrip("0").rstrip(".")

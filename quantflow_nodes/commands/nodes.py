@@ -36,7 +36,7 @@ def nodes(
             table.add_column(title, no_wrap=title == "type")
         for node in shown:
             ports = [", ".join(port["name"] for port in node[side]) or "–" for side in ("inputs", "outputs")]
-            table.add_row(node["type"], *ports, escape(node["description"].split("\n")[0]))
+            table.add_row(node["type"], *ports, escape(" ".join(node["description"].split("\n\n")[0].split())))
         out.print(table)
 
 

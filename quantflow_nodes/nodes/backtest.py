@@ -3,11 +3,11 @@
 from typing import Any
 
 from pydantic import Field
-from research.report import render_report
 
 from quantflow_nodes.node import Node, Params, Ports, RunContext
 from quantflow_nodes.ports import Bars, Position
 from research.backtest import BacktestResult, simulate_long_flat
+from research.report import render_report
 
 BPS = 10_000.0
 
@@ -57,8 +57,7 @@ class Backtest(Node[BacktestParams, BacktestInputs, BacktestOutputs]):
         """One HTML file: equity, drawdown, trades on the price, monthly table."""
         return render_report(
             outputs.result,
-            outputs.bars.data,
-            title=title,
+            title,
             facts={
                 "Fee": f"{params.fee_bps:g} bps",
                 "Slippage": f"{params.slippage_bps:g} bps",

@@ -3,10 +3,10 @@
 from typing import Any
 
 from pydantic import ConfigDict, Field, model_validator
-from research.factors import compute_factor, factor_lookback_bars, rank_across_symbols
 
 from quantflow_nodes.node import Node, Params, Ports, RunContext
 from quantflow_nodes.ports import Bars, Factor
+from research.factors import compute_factor, factor_lookback_bars, rank_across_symbols
 from schemas.errors import QuantFlowError
 
 

@@ -102,7 +102,7 @@ EXPORT = "  e: {type: export_signals, params: {strategy_id: s}, inputs: {positio
     [
         (GRAPH.replace("SLIPPAGE", "0"), "exactly one export_signals node, found none in g"),
         (GRAPH.replace("SLIPPAGE", "5") + EXPORT, "Compare with --set b.slippage_bps=0"),
-        (GRAPH.replace("SLIPPAGE", "0") + EXPORT + EXPORT.replace("e:", "e2:"), "found e, e2 in g"),
+        (GRAPH.replace("SLIPPAGE", "0") + EXPORT + EXPORT.replace("  e:", "  e2:"), "found e, e2 in g"),
     ],
 )
 def test_a_graph_that_can_not_be_compared_says_why(text: str, said: str, tmp_path: Path) -> None:
