@@ -41,9 +41,10 @@ def run_command(app: Callable[[], None]) -> None:
     except QuantFlowError as error:
         typer.secho(f"Error: {error}", err=True, fg=typer.colors.RED)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.secho("Interrupted. What was done is kept; the next run completes it.", err=True)
-        sys.exit(INTERRUPTED)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # what Typer makes of Ctrl-C
+            typer.secho("Interrupted. What was done is kept; the next run completes it.", err=True)
+        raise
     except BrokenPipeError:  # the reader of our output, such as head, has left
         sys.stderr.close()
         sys.exit(0)

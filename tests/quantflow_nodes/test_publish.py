@@ -186,7 +186,12 @@ def test_two_exports_of_one_strategy_at_once_are_refused(db: Store) -> None:
 
 def test_the_lease_of_a_dead_process_is_void(db: Store) -> None:
     """After kill -9 in an export the next one starts at once."""
-    lease = {"run_id": "killed", "host": socket.gethostname(), "pid": 2**22 + 1, "expires_at": datetime(2100, 1, 1, tzinfo=UTC)}
+    lease = {
+        "run_id": "killed",
+        "host": socket.gethostname(),
+        "pid": 2**22 + 1,
+        "expires_at": datetime(2100, 1, 1, tzinfo=UTC),
+    }
     db[SIGNAL_EXPORT_LEASES].insert_one({"_id": "s", **lease})
     assert counts(publish(db, signal(0))) == (1, 0, 0, 0, 0)
     assert db[SIGNAL_EXPORT_LEASES].count_documents({}) == 0
