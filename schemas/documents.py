@@ -1,7 +1,7 @@
 """What one document of each collection holds: strict models, one for each kind of fact."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -49,6 +49,12 @@ def _timeframe(value: str) -> str:
     return _checked(Timeframe.parse, value)
 
 
+def _day(value: str) -> str:
+    date.fromisoformat(value)  # a ValueError says which part of the day is none
+    return value
+
+
+DayText = Annotated[str, Field(pattern=r"^[0-9]{8}$"), AfterValidator(_day)]
 UtcTime = Annotated[datetime, AfterValidator(_aware)]
 SymbolText = Annotated[str, AfterValidator(_symbol)]
 PairText = Annotated[str, AfterValidator(_pair)]
@@ -94,7 +100,7 @@ class _Bar(Document):
 class DayBar(_Bar):
     """A bar of 1d in `crypto_market`; `date` is the UTC day, which opens at 00:00."""
 
-    date: str = Field(pattern=r"^[0-9]{8}$")
+    date: DayText
 
 
 class MinuteBar(_Bar):
