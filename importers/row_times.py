@@ -70,7 +70,8 @@ def _iso(texts: "pd.Series[str]") -> RowTimes:
             0,
         )
     micros = times.dt.tz_localize(None).to_numpy("datetime64[us]").astype(np.int64)
-    return RowTimes(micros // 1000, is_readable, is_readable & (micros % 1000 != 0))
+    is_finer = (micros % 1000 != 0) | (times.dt.nanosecond.fillna(0).to_numpy() != 0)
+    return RowTimes(micros // 1000, is_readable, is_readable & is_finer)
 
 
 def _epochs(texts: "pd.Series[str]", is_number: NDArray[np.bool_]) -> RowTimes:

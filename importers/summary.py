@@ -82,7 +82,7 @@ def print_gaps(gaps: list[BarGap], as_json: bool) -> None:
     if as_json:
         sys.stdout.write(orjson.dumps({"gaps": [gap.model_dump() for gap in gaps]}).decode() + "\n")
         return
-    table = Table(title=f"{len(gaps):,} gaps in stored bars", title_justify="left")
+    table = Table(title=f"Gaps in stored bars: {len(gaps):,}", title_justify="left")
     for name in ("symbol", "tf", "first missing", "last missing"):
         table.add_column(name, no_wrap=True)
     table.add_column("bars", justify="right")

@@ -19,6 +19,9 @@ from schemas.symbols import Symbol
 # markets are lists of their own, long ones, of which only those needed are read.
 BINANCE_LIKE = frozenset({"binance", "binanceus", "binanceusdm", "binancecoinm"})
 _MOST_ROWS, _USUAL_ROWS = 1000, 500
+_EARLIEST_MS = 1_230_768_000_000  # 2009-01-01, before which no coin was traded
+_ROW_LENGTH = 6
+_OK = 200
 _SPOT, _PERPETUALS = "spot", "linear"  # as ccxt names the two lists of markets
 
 
@@ -69,7 +72,8 @@ class Venue:
 
     async def read_markets(self) -> None:
         """Read the venue's list of markets, and so learn whether it can be reached."""
-        await self._asked("its markets", self._exchange.load_markets, attempts=self._patience.first_contact_attempts)
+        attempts = self._patience.first_contact_attempts
+        await self._asked("its markets", lambda: self._exchange.load_markets(True), attempts=attempts, is_sane=bool)
 
     def market(self, symbol: Symbol) -> Market:
         """Return the venue's market of a symbol.
@@ -100,7 +104,7 @@ class Venue:
             return int(self._exchange.milliseconds())
         kinds = self._exchange.options["fetchMarkets"]["types"] if self.pages_from_any_start else []
         params = {"type": "swap"} if kinds == [_PERPETUALS] else {}
-        return int(await self._asked("its time", lambda: self._exchange.fetch_time(params)))
+        return int(await self._asked("its time", lambda: self._exchange.fetch_time(params), is_sane=_is_time))
 
     def page_rows(self, market: Market) -> int:
         """Return how many bars the venue gives at once."""
@@ -110,10 +114,19 @@ class Venue:
     async def fetch_rows(self, market: Market, timeframe: str, since_ms: int, limit: int) -> list[list[Any]]:
         """Return up to `limit` rows [open ms, open, high, low, close, volume] of bars from `since_ms` on."""
         what = f"bars of {market.symbol} {timeframe}"
-        rows = await self._asked(what, lambda: self._exchange.fetch_ohlcv(market.pair, timeframe, since_ms, limit))
+        rows = await self._asked(
+            what, lambda: self._exchange.fetch_ohlcv(market.pair, timeframe, since_ms, limit), is_sane=_are_rows
+        )
         return list(rows)
 
-    async def _asked(self, what: str, ask: Callable[[], Awaitable[Any]], attempts: int | None = None) -> Any:
+    async def _asked(
+        self,
+        what: str,
+        ask: Callable[[], Awaitable[Any]],
+        *,
+        is_sane: Callable[[Any], bool],
+        attempts: int | None = None,
+    ) -> Any:
         patience = self._patience
         most = attempts or patience.attempts
         errors = self._ccxt
@@ -127,7 +140,10 @@ class Venue:
                 wait_jitter=patience.wait_initial_s,
             ):
                 with attempt:
-                    return await self._asked_once(what, ask)
+                    answer = await self._asked_once(what, ask)
+                    if not is_sane(answer):
+                        raise errors.BadResponse("the answer is not what this request is answered with")
+                    return answer
         except errors.OperationFailed as error:
             raise VenueError(
                 f"{self._where} did not give {what} in {most} tries: {_reason(error)}. "
@@ -188,11 +204,28 @@ async def open_venue(address: VenueAddress, symbols: Sequence[Symbol]) -> AsyncI
         if name in BINANCE_LIKE or address.url is not None:
             kinds = {_PERPETUALS if symbol.settle else _SPOT for symbol in symbols}
             exchange.options["fetchMarkets"] = {"types": sorted(kinds, reverse=True)}
+        exchange.on_rest_response = _only_json(exchange.on_rest_response, ccxt.BadResponse)
         venue = Venue(exchange, ccxt, address)
         await venue.read_markets()
         yield venue
     finally:
         await exchange.close()
+
+
+def _only_json(read: Callable[..., str], error: type[Exception]) -> Callable[..., str]:
+    """Return ccxt's hook that reads an answer, made strict.
+
+    ccxt takes an answer of status 200 that is no JSON (a sign-in page, half a reply) for an empty list of bars, and
+    then it would look as if the venue had none.
+    """
+
+    def strict(status: int, *rest: Any) -> str:
+        text = read(status, *rest)
+        if status == _OK and text[:1] + text[-1:] not in ("[]", "{}") and not text.isdigit():
+            raise error("the answer is no JSON")
+        return text
+
+    return strict
 
 
 def _redirect(exchange: Any, url: str) -> None:
@@ -209,6 +242,15 @@ def _moved(addresses: Any, url: str) -> Any:
     if isinstance(addresses, dict):
         return {name: _moved(address, url) for name, address in addresses.items()}
     return url + urlsplit(addresses).path if isinstance(addresses, str) else addresses
+
+
+def _is_time(answer: object) -> bool:
+    return isinstance(answer, int) and answer >= _EARLIEST_MS
+
+
+def _are_rows(answer: object) -> bool:
+    """Tell rows of bars from what ccxt makes of a page that is no JSON: it reads the text letter by letter."""
+    return isinstance(answer, list) and all(len(row) >= _ROW_LENGTH and _is_time(row[0]) for row in answer)
 
 
 def _reason(error: Exception) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from pymongo.errors import PyMongoError
 
-from importers.bars import Bars, Batch, Column, Milliseconds
+from importers.bars import Bars, Batch
 from importers.intake import SymbolIntake
 from importers.venue import Market, Venue, VenueAddress, open_venue
 from schemas.documents import BarGap
@@ -155,7 +155,7 @@ async def _pages(venue: Venue, market: Market, intake: SymbolIntake, stretch: St
         rows = await venue.fetch_rows(market, str(intake.timeframe), start, count)
         table = np.array([row[:6] for row in rows], np.float64).reshape(-1, 6)  # a value that is None becomes NaN
         table = table[np.argsort(table[:, 0], kind="stable")]
-        opens = _opens_ms(table[:, 0], market)
+        opens = table[:, 0].astype(np.int64)
         inside = (opens >= start) & (opens < stretch.end_ms)
         is_end = not inside.any() and (venue.pages_from_any_start or count < limit)
         following = stretch.end_ms if is_end or (opens >= stretch.end_ms).any() else start + limit * step
@@ -164,9 +164,3 @@ async def _pages(venue: Venue, market: Market, intake: SymbolIntake, stretch: St
         bars = Bars.of(intake.symbol, intake.timeframe, opens[inside], table[inside, 1:])
         yield Batch(bars, asked_ms=(start, following - step))
         start = following
-
-
-def _opens_ms(column: Column, market: Market) -> Milliseconds:
-    if not np.isfinite(column).all():
-        raise VenueError(f"The venue gave a bar of {market.symbol} without a time; nothing of that page was stored.")
-    return column.astype(np.int64)

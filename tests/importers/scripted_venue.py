@@ -17,7 +17,8 @@ class ScriptedVenue:
     """Bars without an end from `start_ms` on, up to the one that contains `now_ms`; minute i opens at 100 + i.
 
     `missing` holds opens that the venue does not have, `wrong` those whose high lies below their low. `faults` are
-    answers (status, headers, body) given to the next kline requests instead of bars; `asked` logs the requests.
+    answers (status, headers, body) given to the next kline requests instead of bars; `faults_at` are the same for
+    other paths. `asked` logs the requests.
     """
 
     def __init__(self, start_ms: int) -> None:
@@ -26,6 +27,7 @@ class ScriptedVenue:
         self.missing: set[int] = set()
         self.wrong: set[int] = set()
         self.faults: list[tuple[int, dict[str, str], str]] = []
+        self.faults_at: dict[str, list[tuple[int, dict[str, str], str]]] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.most_rows = 1000
         self.delay_s = 0.0
@@ -53,6 +55,8 @@ class ScriptedVenue:
     def answer(self, path: str, parameters: dict[str, str]) -> tuple[int, dict[str, str], str]:
         """Return status, headers and body of the answer to a request."""
         self.asked.append((path, parameters))
+        if self.faults_at.get(path):
+            return self.faults_at[path].pop(0)
         if path.endswith("/exchangeInfo"):
             return _ok({"timezone": "UTC", "symbols": self._symbols("/fapi/" in path)})
         if path.endswith("/time"):

@@ -1,0 +1,243 @@
+"""The command as a user runs it: what it prints, how it exits, and that bad input loses nothing."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from import_samples import START_MS, Ran, stored
+from scripted_venue import ScriptedVenue
+
+from schemas.collections import Store
+
+pytestmark = pytest.mark.mongo
+
+RunCli = Callable[..., Ran]
+HEADER = "timestamp,open,high,low,close,volume\n"
+BTC_1M = ("--tf", "1m", "--symbol", "BINANCE:BTCUSDT")
+
+
+def csv_file(folder: Path, *rows: str) -> str:
+    path = folder / "bars.csv"
+    path.write_text(HEADER + "".join(f"{row}\n" for row in rows))
+    return str(path)
+
+
+def row(minute: int, volume: float = 5) -> str:
+    return f"2022-01-01 00:{minute:02}:00,10,12,9,11,{volume}"
+
+
+def csv(run_cli: RunCli, path: str, *more: str) -> Ran:
+    return run_cli(*BTC_1M, "--source", "csv", "--path", path, *more)
+
+
+def test_json_is_exactly_one_object(run_cli: RunCli, tmp_path: Path) -> None:
+    """Standard output holds one line with exactly the fields that are documented."""
+    ran = csv(run_cli, csv_file(tmp_path, row(0), row(1), row(3)), "--json")
+    assert (ran.code, ran.err) == (0, "")
+    (line,) = ran.out.splitlines()
+    found = json.loads(line)
+    assert list(found) == ["run_id", "source", "seconds", "symbols"]
+    assert (found["source"], len(found["run_id"])) == ("csv", 32)
+    assert found["symbols"] == [
+        {
+            "symbol": "BINANCE:BTCUSDT", "timeframe": "1m", "fetched": 3, "inserted": 3, "changed": 0, "unchanged": 0,
+            "rejected": 0, "gaps": 1, "first": "2022-01-01T00:00:00+00:00", "last": "2022-01-01T00:03:00+00:00",
+        }
+    ]  # fmt: skip
+
+
+def test_the_summary_is_a_table(run_cli: RunCli, tmp_path: Path) -> None:
+    """Without --json the counts come as a table."""
+    ran = csv(run_cli, csv_file(tmp_path, row(0), row(1)))
+    assert ran.code == 0
+    assert "Import from csv" in ran.out
+    assert "BINANCE:BTCUSDT" in ran.out
+    assert "2022-01-01 00:01" in ran.out
+
+
+def test_the_real_file_is_stored_once(run_cli: RunCli, real_bars: Path, db: Store) -> None:
+    """45,031 rows the first time, none the second; values are those of the file, in float64."""
+    first, second = (csv(run_cli, str(real_bars), "--json").counts for _ in range(2))
+    assert (first["fetched"], first["inserted"], first["rejected"], first["gaps"]) == (45_031, 45_031, 0, 0)
+    assert (second["inserted"], second["changed"], second["unchanged"]) == (0, 0, 45_031)
+    with gzip.open(real_bars, "rt") as lines:
+        texts = [line.rstrip().split(",")[1:] for line in lines][1:]
+    names = ("open", "high", "low", "close", "volume")
+    assert [[document[name] for name in names] for document in stored(db)] == [
+        [float(text) for text in values] for values in texts
+    ]
+
+
+def test_a_changed_bar_is_replaced_counted_and_logged(run_cli: RunCli, tmp_path: Path, db: Store) -> None:
+    """The new value is stored; the log names the symbol and the bar."""
+    csv(run_cli, csv_file(tmp_path, row(0), row(1)))
+    ran = csv(run_cli, csv_file(tmp_path, row(0), row(1, 6)), "--json")
+    assert (ran.code, ran.counts["changed"], ran.counts["unchanged"]) == (0, 1, 1)
+    assert "bars_changed" in ran.err
+    assert "2022-01-01 00:01" in ran.err
+    assert [document["volume"] for document in stored(db)] == [5.0, 6.0]
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "part"),
+    [
+        (b"", 2, "is empty"),
+        (HEADER.encode(), 2, "no rows of bars"),
+        (b"timestamp,open,high,low,close\n1,2,3,4,5\n", 2, "no column volume"),
+        (f"{HEADER}{row(3)}\n{row(2)}\n".encode(), 2, "dates run backwards at line 3"),
+        (gzip.compress(f"{HEADER}{row(3)}\n".encode())[:-9], 2, "is torn"),
+        (f"{HEADER}{row(2)}\n{row(3)}"[:-4].encode(), 6, "ends without a line end"),
+        (f"{HEADER}{row(2)}\n{row(2, 7)}\n{row(3)}\n".encode(), 6, "import_rejects"),
+        (f"{HEADER}{row(2)}\n2022-01-01 00:03:30,10,12,9,11,5\n".encode(), 6, "import_rejects"),
+        (f"{HEADER}{row(2)}\n2022-01-01 00:03:00,10,8,9,11,5\n".encode(), 6, "import_rejects"),
+    ],
+)
+def test_a_bad_file_is_told_and_loses_nothing(
+    run_cli: RunCli, tmp_path: Path, db: Store, content: bytes, code: int, part: str
+) -> None:
+    """Exit code not 0, a sentence, no traceback; what was stored before is still there, good rows are stored."""
+    csv(run_cli, csv_file(tmp_path, row(0), row(1)))
+    bad = tmp_path / "bad.csv"
+    bad.write_bytes(content)
+    ran = csv(run_cli, str(bad))
+    assert ran.code == code
+    assert part in ran.err
+    assert "Traceback" not in ran.err + ran.out
+    minutes = [document["datetime"].minute for document in stored(db)]
+    assert minutes[:2] == [0, 1]
+    assert (2 in minutes) == (code == 6)
+
+
+def test_rejects_are_kept_once(run_cli: RunCli, tmp_path: Path, db: Store) -> None:
+    """The refused row keeps its values, reason and first run, however often the file is sent."""
+    path = csv_file(tmp_path, row(0), row(0, 7), row(1), row(1))
+    first, second = csv(run_cli, path, "--json"), csv(run_cli, path, "--json")
+    assert (first.code, second.code) == (6, 6)
+    assert first.counts["fetched"] == 4
+    assert (first.counts["inserted"], first.counts["unchanged"], first.counts["rejected"]) == (2, 1, 1)
+    (reject,) = db["import_rejects"].find({}, {"_id": 0, "rejected_at": 0})
+    assert reject == {
+        "symbol": "BINANCE:BTCUSDT", "timeframe": "1m", "source": "csv", "time": "2022-01-01T00:00:00.000Z",
+        "reason": "duplicate_with_other_values", "run_id": json.loads(first.out)["run_id"],
+        "row": {"open": "10.0", "high": "12.0", "low": "9.0", "close": "11.0", "volume": "7.0"},
+    }  # fmt: skip
+    assert [document["volume"] for document in stored(db)] == [5.0, 5.0]
+
+
+def test_bars_of_the_future_are_refused(run_cli: RunCli, tmp_path: Path, db: Store) -> None:
+    """A bar of a file that closes after the server's clock has not closed."""
+    ran = csv(run_cli, csv_file(tmp_path, row(0), "2099-01-01 00:00:00,10,12,9,11,5"))
+    assert ran.code == 6
+    assert [reject["reason"] for reject in db["import_rejects"].find({})] == ["not_closed"]
+    assert len(stored(db)) == 1
+
+
+def test_a_venue_is_imported_resumed_and_its_gaps_listed(run_cli: RunCli, venue: ScriptedVenue, db: Store) -> None:
+    """Over HTTP, then again, then the gaps: absent at the venue, so that nothing is open to fill."""
+    venue.missing = {START_MS + 7 * 60_000}
+    first = run_cli(*BTC_1M, "--exchange-url", venue.url, "--json")
+    assert (first.code, first.counts["inserted"], first.counts["gaps"]) == (0, 99, 1)
+    second = run_cli(*BTC_1M, "--exchange-url", venue.url, "--json")
+    assert (second.code, second.counts["fetched"]) == (0, 0)
+    listed = json.loads(run_cli("gaps", "--json").out)["gaps"]
+    assert [(gap["start"], gap["end"], gap["state"]) for gap in listed] == [
+        ("2022-01-01T00:07:00+00:00", "2022-01-01T00:07:00+00:00", "absent")
+    ]
+    table = run_cli("gaps", "--symbol", "binance:btcusdt", "--tf", "1m")
+    assert "Gaps in stored bars: 1" in table.out
+    assert "absent" in table.out
+    filled = run_cli("gaps", "--fill", "--exchange-url", venue.url, "--json")
+    assert (filled.code, json.loads(filled.out)["symbols"]) == (0, [])
+    assert "No open gaps" in filled.err
+
+
+def test_open_gaps_are_filled_from_the_venue(run_cli: RunCli, venue: ScriptedVenue, tmp_path: Path, db: Store) -> None:
+    """A file leaves a gap open; `gaps --fill` stores what the venue has."""
+    csv(run_cli, csv_file(tmp_path, row(0), row(1), row(5)))
+    ran = run_cli("gaps", "--fill", "--exchange-url", venue.url, "--json")
+    assert (ran.code, ran.counts["inserted"], ran.counts["gaps"]) == (0, 3, 0)
+    assert [document["datetime"].minute for document in stored(db)] == [0, 1, 2, 3, 4, 5]
+    assert [gap["state"] for gap in db["bar_gaps"].find({})] == ["filled"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "part"),
+    [
+        (("--tf", "1m", "--symbol", "BINANCE:BTCUSDC"), 2, "Near it: BINANCE:BTCUSDT"),
+        (("--tf", "1m", "--symbol", "BTCUSDT"), 2, "BINANCE:BTCUSDT was needed"),
+        (("--tf", "1m"), 2, "needs --tf 1m or 1d and --symbol"),
+        (("--tf", "5m", "--symbol", "BINANCE:BTCUSDT"), 2, "--tf"),
+    ],
+)
+def test_wrong_arguments_are_told(
+    run_cli: RunCli, venue: ScriptedVenue, db: Store, arguments: tuple[str, ...], code: int, part: str
+) -> None:
+    """A symbol that the venue lacks, one that is none, a missing option, a timeframe that is not stored."""
+    ran = run_cli(*arguments, "--exchange-url", venue.url)
+    assert ran.code == code
+    assert part in ran.err
+    assert "Traceback" not in ran.err
+    assert stored(db) == []
+
+
+def test_a_venue_that_is_not_there_is_told(run_cli: RunCli) -> None:
+    """Exit code 4, and the address that did not answer."""
+    ran = run_cli(*BTC_1M, "--exchange-url", "http://127.0.0.1:9")
+    assert ran.code == 4
+    assert "http://127.0.0.1:9 did not give its markets" in ran.err
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("uri", "code", "part"),
+    [
+        ("mongodb://user:secret@127.0.0.1:9/", 3, "did not answer"),
+        ("mongo:/nonsense", 2, "QUANTFLOW_MONGO_URI"),
+    ],
+)
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
+def test_a_store_that_is_not_there_is_told(
+    run_cli: RunCli, tmp_path: Path, uri: str, code: int, part: str, dry_run: list[str]
+) -> None:
+    """An unreachable server and a wrong URI: a sentence without the password, no traceback."""
+    path = csv_file(tmp_path, row(0))
+    ran = run_cli(
+        *BTC_1M, "--source", "csv", "--path", path, *dry_run,
+        QUANTFLOW_MONGO_URI=uri, QUANTFLOW_MONGO_TIMEOUT_S="0.3",
+    )  # fmt: skip
+    assert ran.code == code
+    assert part in ran.err
+    assert "secret" not in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_dry_run_makes_nothing(run_cli: RunCli, tmp_path: Path, db: Store) -> None:
+    """Not a bar, not a collection, not an index: a database that was not there is still not there."""
+    other = f"{db.name}_dry"
+    path = csv_file(tmp_path, row(0), row(2), row(2, 7))
+    ran = run_cli(*BTC_1M, "--source", "csv", "--path", path, "--dry-run", "--json", QUANTFLOW_DB=other)
+    assert ran.code == 6
+    assert (ran.counts["inserted"], ran.counts["rejected"], ran.counts["gaps"]) == (2, 1, 1)
+    assert other not in db.client.list_database_names()
+
+
+def test_days_are_made_from_minutes(run_cli: RunCli, tmp_path: Path, db: Store) -> None:
+    """A complete day becomes one bar of 1d; the incomplete one is named on standard error."""
+    rows = [f"{START_MS + minute * 60_000},10,12,9,11,0.5" for minute in range(1500)]
+    csv(run_cli, csv_file(tmp_path, *rows))
+    ran = run_cli("--tf", "1d", "--symbol", "BINANCE:BTCUSDT", "--resample-from", "1m", "--json")
+    assert (ran.code, ran.counts["inserted"], json.loads(ran.out)["source"]) == (0, 1, "resample-1m")
+    assert "2022-01-02 (60 of 1,440 minutes)" in ran.err
+    assert stored(db, "crypto_market") == [
+        {"date": "20220101", "symbol": "BINANCE:BTCUSDT", "open": 10, "high": 12, "low": 9, "close": 11, "volume": 720}
+    ]
+
+
+def test_help_shows_examples(run_cli: RunCli) -> None:
+    """--help names every source and gives commands to copy."""
+    ran = run_cli("--help", TERM="dumb")
+    assert ran.code == 0
+    for part in ("ccxt", "csv", "freqtrade", "binance-dump", "import-ohlcv --tf 1m --symbol", "gaps"):
+        assert part in ran.out
