@@ -10,39 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from research.bars import CheckedBars, Floats, Ints, SymbolRows, check_bars
-from research.fills import Costs, Holdings, Orders, Trades, holdings_after, orders_from_targets, spread, trades_of
+from research.bars import CheckedBars, Floats, check_bars
+from research.fills import Costs
 from research.metrics import Metrics, curve_figures, trade_figures
 from research.positions import align_position, held_targets
+from research.sleeves import Sleeve, ending_early, holding_return, portfolio_curve, simulate_sleeve, trades_frame
 from schemas.errors import InputError
-
-END_OF_DATA = "end_of_data"
-SIGNAL = "signal"
-
-
-@dataclass(frozen=True, slots=True)
-class Sleeve:
-    """One symbol's part of a backtest: its own cash, what it held and was worth at each close, its trades.
-
-    Cash and amount are kept as they are after each order: a year of minutes has few orders, and half a million bars.
-    """
-
-    rows: SymbolRows
-    initial_cash: float
-    orders: Orders
-    holdings: Holdings
-    equity: Floats
-    trades: Trades
-
-    @property
-    def cash(self) -> Floats:
-        """Cash at each bar's close."""
-        return spread(self.holdings.cash, self.initial_cash, self.orders, len(self.equity))
-
-    @property
-    def amount(self) -> Floats:
-        """Amount held at each bar's close, in base currency."""
-        return spread(self.holdings.amount, 0.0, self.orders, len(self.equity))
 
 
 @dataclass(frozen=True)
@@ -94,7 +67,7 @@ class BacktestResult:
 
         A sleeve without a bar at a time keeps its last mark; before its first bar it is its cash.
         """
-        ticks, equity = _portfolio(self.bars, self.sleeves)
+        ticks, equity = portfolio_curve(self.bars, self.sleeves)
         opens = pd.DatetimeIndex(ticks.view(f"M8[{self.bars.opens.unit}]"), name="datetime").tz_localize("UTC")
         return pd.Series(equity, index=opens, name="equity")
 
@@ -106,7 +79,7 @@ class BacktestResult:
         close_rate, amount, open_fee, close_fee, profit_abs, profit_ratio, bars_held, exit_reason ('signal' or
         'end_of_data').
         """
-        frames = [_trades_frame(self.bars, sleeve) for sleeve in self.sleeves]
+        frames = [trades_frame(self.bars, sleeve) for sleeve in self.sleeves]
         if len(frames) == 1:
             return frames[0]
         together = pd.concat(frames, ignore_index=True)
@@ -156,13 +129,19 @@ def simulate_long_flat(
     opens, closes = checked.prices("open"), checked.prices("close")
     targets = held_targets(checked, align_position(checked, position))
     shares = _shares(checked, allocation)
+    early = ending_early(checked)
     sleeves = tuple(
-        _simulate(rows, opens[rows.rows], closes[rows.rows], targets[rows.rows], share * initial_cash, costs)
-        for rows, share in zip(checked.blocks, shares, strict=True)
+        simulate_sleeve(
+            rows, opens[rows.rows], closes[rows.rows], targets[rows.rows], share * initial_cash, costs, ends
+        )
+        for rows, share, ends in zip(checked.blocks, shares, early, strict=True)
     )
-    held = [_buy_and_hold(opens[rows.rows], costs) for rows in checked.blocks]
+    hold = math.fsum(
+        share * holding_return(opens[rows.rows], costs, ends)
+        for rows, share, ends in zip(checked.blocks, shares, early, strict=True)
+    )
     return BacktestResult(
-        metrics=_metrics(checked, sleeves, initial_cash, math.fsum(a * b for a, b in zip(shares, held, strict=True))),
+        metrics=_metrics(checked, sleeves, initial_cash, hold),
         sleeves=sleeves,
         bars=checked,
         fee=costs.fee,
@@ -211,24 +190,8 @@ def _shares(bars: CheckedBars, allocation: Mapping[str, float] | None) -> list[f
     return shares
 
 
-def _simulate(rows: SymbolRows, opens: Floats, closes: Floats, targets: Floats, cash: float, costs: Costs) -> Sleeve:
-    orders: Orders = orders_from_targets(targets)
-    holdings = holdings_after(orders, opens, cash, costs)
-    equity = spread(holdings.amount, 0.0, orders, len(opens))
-    equity *= closes
-    equity += spread(holdings.cash, cash, orders, len(opens))
-    return Sleeve(rows, cash, orders, holdings, equity, trades_of(orders, holdings, opens, costs))
-
-
-def _buy_and_hold(opens: Floats, costs: Costs) -> float:
-    if len(opens) < 3:
-        return 0.0
-    paid = float(opens[1]) * costs.buy_rate * (1.0 + costs.fee)
-    return float(opens[-1]) * costs.sell_rate * (1.0 - costs.fee) / paid - 1.0
-
-
 def _metrics(bars: CheckedBars, sleeves: tuple[Sleeve, ...], cash: float, buy_and_hold: float) -> Metrics:
-    ticks, equity = _portfolio(bars, sleeves)
+    ticks, equity = portfolio_curve(bars, sleeves)
     step = bars.step if len(sleeves) == 1 or len(ticks) < 2 else int(np.diff(ticks).min())
     curve = curve_figures(equity, ticks, step, bars.ticks_per_second)
     traded = [sleeve.trades for sleeve in sleeves]
@@ -258,37 +221,6 @@ def _metrics(bars: CheckedBars, sleeves: tuple[Sleeve, ...], cash: float, buy_an
         bars=len(bars.frame),
         first=min(bars.opens[rows.start] for rows in bars.blocks).to_pydatetime(warn=False),
         last=max(bars.opens[rows.stop - 1] for rows in bars.blocks).to_pydatetime(warn=False),
-    )
-
-
-def _portfolio(bars: CheckedBars, sleeves: tuple[Sleeve, ...]) -> tuple[Ints, Floats]:
-    if len(sleeves) == 1:
-        return bars.ticks, sleeves[0].equity
-    ticks = np.unique(bars.ticks)
-    total = np.zeros(len(ticks))
-    for sleeve in sleeves:
-        latest = np.searchsorted(bars.ticks[sleeve.rows.rows], ticks, side="right")
-        total += np.concatenate([[sleeve.initial_cash], sleeve.equity])[latest]
-    return ticks, total
-
-
-def _trades_frame(bars: CheckedBars, sleeve: Sleeve) -> pd.DataFrame:
-    trades, opens = sleeve.trades, bars.opens[sleeve.rows.rows]
-    return pd.DataFrame(
-        {
-            "symbol": pd.Series([sleeve.rows.symbol] * len(trades.opened), dtype="str"),
-            "open_time": opens[trades.opened],
-            "close_time": opens[trades.closed],
-            "open_rate": trades.open_rate,
-            "close_rate": trades.close_rate,
-            "amount": trades.amount,
-            "open_fee": trades.open_fee,
-            "close_fee": trades.close_fee,
-            "profit_abs": trades.profit_abs,
-            "profit_ratio": trades.profit_ratio,
-            "bars_held": trades.closed - trades.opened,
-            "exit_reason": np.where(trades.forced, END_OF_DATA, SIGNAL),
-        }
     )
 
 

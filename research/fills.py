@@ -62,25 +62,30 @@ class Trades:
     forced: npt.NDArray[np.bool_]
 
 
-def orders_from_targets(targets: Floats) -> Orders:
+def orders_from_targets(targets: Floats, ends_early: bool = False) -> Orders:
     """Return the orders that follow from the targets at each bar's close.
 
-    A change of the target at bar t is an order at bar t + 1. On the last bar nothing is bought, and what is still
-    held is sold at its open, as Freqtrade's backtest does; the target of the last bar itself is never traded.
+    A change of the target at bar t is an order at bar t + 1; the target of the last bar is never traded. On the last
+    bar what is held is sold at the open. Nothing is bought on it, unless the symbol `ends_early`, before the frame
+    does: then a purchase is made and sold at that same open. All this is what Freqtrade's backtest does, where only
+    the end of the whole range is known to be the end.
     """
-    count = len(targets)
-    if count < 3:  # bar 1 is the last one already, and on the last bar nothing is bought
-        return Orders(np.empty(0, dtype=np.int64), np.empty(0), False)
-    last = count - 1
-    at = np.flatnonzero(targets[1 : last - 1] != targets[: last - 2]) + 2
-    if targets[0] > 0:
-        at = np.concatenate([[1], at])
-    want = targets[at - 1]
-    if targets[last - 2] > 0:
-        at = np.concatenate([at, [last]])
-        want = np.concatenate([want, [0.0]])
-        return Orders(at.astype(np.int64), want, bool(targets[last - 1] > 0))
-    return Orders(at.astype(np.int64), want, False)
+    last = len(targets) - 1
+    at, want = np.empty(0, dtype=np.int64), np.empty(0)
+    if last < 1:
+        return Orders(at, want, False)
+    held = False
+    if last > 1:
+        at = np.flatnonzero(targets[1 : last - 1] != targets[: last - 2]) + 2
+        if targets[0] > 0:
+            at = np.concatenate([[1], at])
+        want, held = targets[at - 1], bool(targets[last - 2] > 0)
+    wanted = float(targets[last - 1])
+    closing = [0.0] if held else []
+    if ends_early and not held and wanted > 0:
+        closing = [wanted, 0.0]
+    at = np.concatenate([at, np.full(len(closing), last)]).astype(np.int64)
+    return Orders(at, np.concatenate([want, closing]), bool(closing) and wanted > 0)
 
 
 def holdings_after(orders: Orders, opens: Floats, cash: float, costs: Costs) -> Holdings:

@@ -19,9 +19,9 @@ def rsi(close: npt.ArrayLike, lookback_bars: int = 14) -> Floats:
     -----
     Unstable period: the start's weight is (1 − 1 / L)^k after k bars, 0.37 after L and 0.02 after 4 L.
 
-    TA-Lib takes moves below 1e-14 for none and then answers 0, oversold. So the closes are divided by the first one,
-    which changes no RSI but keeps coins of tiny prices clear of that bound; and where a price stands still for so long
-    that both means fade below it, the value stays what it was, as by the formula.
+    TA-Lib answers 0, oversold, where nothing ever moved, and its releases 0.6 also where moves are below 1e-14. So the
+    closes are divided by the first one, which changes no RSI but keeps coins of tiny prices clear of that bound; and
+    where a price stands still for so long that both means fade below it, the value stays what it was, as by the formula.
     """
     values = finite(close, "close")
     if len(values) == 0:
@@ -61,7 +61,7 @@ def bollinger(
 
     Notes
     -----
-    TA-Lib's BBANDS is not used: it takes a variance below 1e-14 for 0, which a coin priced 0.00001 always has.
+    TA-Lib's BBANDS is not used: its releases 0.6 take a variance below 1e-14 for 0, which a coin priced 0.00001 has.
     """
     values = finite(close, "close")
     mean = rolling_mean(values, lookback_bars)

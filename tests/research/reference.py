@@ -36,7 +36,7 @@ class Reference:
     notional: float
 
 
-def simulate(opens, closes, positions, fee=0.001, slippage=0.0, cash=10_000.0):
+def simulate(opens, closes, positions, fee=0.001, slippage=0.0, cash=10_000.0, ends_early=False):
     """Walk through the bars of one symbol; positions may hold NaN (keep)."""
     result = Reference([], [], [], [], 0.0, 0.0)
     amount, wanted, before, trade = 0.0, 0.0, 0.0, None
@@ -48,7 +48,7 @@ def simulate(opens, closes, positions, fee=0.001, slippage=0.0, cash=10_000.0):
             result_reason = "signal" if wanted == 0 else "end_of_data"
             amount, cash = sell(result, trade, amount, amount, price, cash, fee, slippage)
             trade.closed, trade.reason, trade = i, result_reason, None
-        elif i < last and changed:
+        elif (i < last and changed) or (i == last and ends_early and wanted > 0):
             equity = cash + amount * price
             lacking = wanted * equity - amount * price
             if wanted == 0:
@@ -67,6 +67,9 @@ def simulate(opens, closes, positions, fee=0.001, slippage=0.0, cash=10_000.0):
                 result.notional += quantity * rate
                 cash -= lacking
                 amount += quantity
+                if i == last:
+                    amount, cash = sell(result, trade, amount, amount, price, cash, fee, slippage)
+                    trade.closed, trade.reason = i, "end_of_data"
             else:
                 amount, cash = sell(result, trade, -lacking / price, amount, price, cash, fee, slippage)
         result.equity.append(cash + amount * close)

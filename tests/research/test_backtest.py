@@ -104,6 +104,28 @@ def test_nothing_is_bought_on_the_last_bar(make_bars, position):
     assert simulate_long_flat(make_bars([100, 100, 110, 120]), position).trades.empty
 
 
+def test_a_symbol_that_ends_early_is_bought_on_its_last_bar(make_bars):
+    """Only the end of all bars is known to be the end: Freqtrade buys, and sells at the same open."""
+    one, two = make_bars([100, 101, 102], symbol="A"), make_bars([1, 1, 1, 1], symbol="B")
+    bars = pd.concat([one, two], ignore_index=True)
+    result = simulate_long_flat(bars, [0, 1, 1, 0, 0, 0, 0], fee=0.01, initial_cash=2000)
+    trade = result.trades.iloc[0]
+    assert (trade["open_rate"], trade["close_rate"], trade["bars_held"]) == (102, 102, 0)
+    assert trade["open_time"] == trade["close_time"] == pd.Timestamp("2022-01-01T00:02Z")
+    assert trade["exit_reason"] == "end_of_data"
+    assert result.metrics.final_equity == pytest.approx(1000 + 1000 * 0.99 / 1.01, rel=1e-14)
+
+
+@pytest.mark.parametrize("position", [None, [0, 1, 0, 0, 0, 0]])
+def test_two_bars_that_end_early_are_enough(make_bars, position):
+    """Held from bar 1's open to bar 1's open: the return of holding is that trade's."""
+    bars = pd.concat([make_bars([5, 5], symbol="A"), make_bars([1, 1, 1, 1], symbol="B")], ignore_index=True)
+    metrics = simulate_long_flat(bars, position).metrics
+    held = (0.999 / 1.001 - 1) / 2 + (0.999 / 1.001 - 1) / 2
+    assert metrics.buy_and_hold_return == pytest.approx(held, rel=1e-12)
+    assert metrics.total_return == (pytest.approx(held, rel=1e-12) if position is None else 0)
+
+
 def test_a_flip_on_adjacent_bars_is_two_trades(make_bars):
     """1, 0, 1 on three bars sells at one open and buys back at the next."""
     trades = simulate_long_flat(make_bars([100, 101, 102, 103, 104, 105]), [1, 0, 1, 0, 0, 0], fee=0.0).trades
@@ -227,6 +249,20 @@ def cases(draw):
     if draw(st.booleans()):
         wishes = [NAN if math.isnan(wish) else float(wish > 0.5) for wish in wishes]
     return opens, closes, wishes, draw(st.floats(0, 0.05)), draw(st.floats(0, 0.05))
+
+
+@given(cases())
+@settings(max_examples=100, deadline=None)
+def test_a_symbol_that_ends_early_agrees_with_the_loop(make_bars, case):
+    """Beside a flat symbol with one bar more, the loop's rule for the last bar holds."""
+    opens, closes, wishes, fee, slippage = case
+    other = make_bars([1.0] * (len(opens) + 1), symbol="Z")
+    bars = pd.concat([make_bars(opens, closes, symbol="A"), other], ignore_index=True)
+    result = simulate_long_flat(bars, [*wishes, *[0.0] * len(other)], fee, slippage, initial_cash=20_000)
+    expected = simulate(opens, closes, wishes, fee, slippage, ends_early=True)
+    mine = result.equity[result.equity["symbol"] == "A"]
+    np.testing.assert_allclose(mine["equity"], expected.equity, rtol=1e-10)
+    assert_same_trades(result, expected, bars["datetime"])
 
 
 @given(cases())
