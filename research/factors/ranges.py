@@ -21,7 +21,7 @@ def rsi(close: npt.ArrayLike, lookback_bars: int = 14) -> Floats:
 
     TA-Lib answers 0, oversold, where nothing ever moved, and its releases 0.6 also where moves are below 1e-14. So the
     closes are divided by the first one, which changes no RSI but keeps coins of tiny prices clear of that bound; and
-    where a price stands still for so long that both means fade below it, the value stays what it was, as by the formula.
+    where a price stands still for so long that both means fade below it, the value stays, as by the formula.
     """
     values = finite(close, "close")
     if len(values) == 0:
