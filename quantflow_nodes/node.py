@@ -93,7 +93,7 @@ class Node(ABC, Generic[P, I, O]):
         """Return figures worth showing after the run, as plain JSON values; none by default."""
         return {}
 
-    def report(self, title: str, params: P, outputs: O) -> str | None:  # noqa: ARG002 - for subclasses
+    def report(self, params: P, outputs: O, context: RunContext) -> str | None:  # noqa: ARG002 - for subclasses
         """Return an HTML page about the outputs, or None where there is nothing to look at."""
         return None
 

@@ -35,9 +35,9 @@ class NodeFailedError(QuantFlowError):
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run gave: each node's outputs and its seconds."""
+    """What a run gave: each node's outputs and its seconds; `context` names the run."""
 
-    run_id: str
+    context: RunContext
     plan: Plan
     outputs: dict[str, Ports]
     seconds: dict[str, float]
@@ -84,7 +84,7 @@ def run_plan(
         record.ended("failed", str(run.failure))
         raise run.failure
     record.ended("succeeded", None)
-    return RunResult(context.run_id, plan, run.outputs, run.seconds)
+    return RunResult(context, plan, run.outputs, run.seconds)
 
 
 class _Run:

@@ -1,7 +1,7 @@
 """One run of a graph from end to end: a connection, a record, the nodes, and what is worth showing afterwards."""
 
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class Finished:
             for name, node in plan.nodes.items()
         }
         return {
-            "run_id": result.run_id,
+            "run_id": result.context.run_id,
             "name": plan.graph.name,
             "nodes": nodes,
             "reports": [str(path) for path in self.reports],
@@ -84,7 +84,7 @@ def write_reports(result: RunResult, folder: Path) -> list[Path]:
     """Write the page of each node that has one: `report.html`, or `report-NODE.html` where several have."""
     pages = {}
     for name, node in result.plan.nodes.items():
-        page = node.node.report(f"{result.plan.graph.name} · {name}", node.params, result.outputs[name])
+        page = node.node.report(node.params, result.outputs[name], replace(result.context, node=name))
         if page is not None:
             pages[name] = page
     folder.mkdir(parents=True, exist_ok=True)

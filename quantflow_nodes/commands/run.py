@@ -62,7 +62,7 @@ def run(
             out.print()
     for path in finished.reports:
         out.print(f"Report: {path}")
-    out.print(f"Run {finished.result.run_id} of {plan.graph.name} succeeded in {seconds:.1f} s.")
+    out.print(f"Run {finished.result.context.run_id} of {plan.graph.name} succeeded in {seconds:.1f} s.")
 
 
 @contextmanager

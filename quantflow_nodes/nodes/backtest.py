@@ -53,16 +53,11 @@ class Backtest(Node[BacktestParams, BacktestInputs, BacktestOutputs]):
         """The metrics, and the open gaps that the result has to be read with."""
         return {**outputs.result.metrics.as_dict(), "open_gaps": [str(gap) for gap in outputs.bars.gaps]}
 
-    def report(self, title: str, params: BacktestParams, outputs: BacktestOutputs) -> str:
+    def report(self, params: BacktestParams, outputs: BacktestOutputs, context: RunContext) -> str:  # noqa: ARG002
         """One HTML file: equity, drawdown, trades on the price, monthly table."""
         return render_report(
             outputs.result,
-            title,
-            facts={
-                "Fee": f"{params.fee_bps:g} bps",
-                "Slippage": f"{params.slippage_bps:g} bps",
-                "Initial cash": f"{params.initial_cash:,.2f}",
-                "Timeframe": outputs.bars.timeframe.name,
-            },
+            f"{context.graph} · {context.node}",
+            facts={"Run": context.run_id, "Started": f"{context.now:%Y-%m-%d %H:%M:%S} UTC"},
             warnings=[f"Open gap: {gap}." for gap in outputs.bars.gaps],
         )

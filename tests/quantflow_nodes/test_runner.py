@@ -52,7 +52,7 @@ def test_outputs_flow_along_the_edges(settings: Settings) -> None:
 def test_run_is_kept_with_graph_versions_and_nodes(settings: Settings, db: Store) -> None:
     """What ran can be told afterwards from the database alone."""
     plan = plan_graph(parse_graph(DIAMOND, "g", FOLDER))
-    run = stored_run(db, run_graph(plan, settings).result.run_id)
+    run = stored_run(db, run_graph(plan, settings).result.context.run_id)
     assert (run.name, run.state, run.graph_digest) == ("diamond", "succeeded", plan.graph.digest)
     assert run.graph == plan.graph.as_document()
     assert run.versions["python"] == ".".join(map(str, sys.version_info[:3]))
@@ -100,7 +100,7 @@ nodes:
 
 def test_run_of_a_killed_process_is_marked_interrupted(settings: Settings, db: Store) -> None:
     """After kill -9 nobody writes the end: the next run does."""
-    run_id = run_graph(plan_graph(parse_graph(DIAMOND, "g", FOLDER)), settings).result.run_id
+    run_id = run_graph(plan_graph(parse_graph(DIAMOND, "g", FOLDER)), settings).result.context.run_id
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     as_killed = {"state": "running", "pid": dead.pid, "host": socket.gethostname()}
@@ -111,7 +111,7 @@ def test_run_of_a_killed_process_is_marked_interrupted(settings: Settings, db: S
 
 def test_run_of_a_living_process_is_left_alone(settings: Settings, db: Store) -> None:
     """Two commands at once do not end each other's runs."""
-    run_id = run_graph(plan_graph(parse_graph(DIAMOND, "g", FOLDER)), settings).result.run_id
+    run_id = run_graph(plan_graph(parse_graph(DIAMOND, "g", FOLDER)), settings).result.context.run_id
     db[WORKFLOW_RUNS].update_one({"run_id": run_id}, {"$set": {"state": "running", "pid": os.getpid()}})
     assert close_abandoned_runs(db) == 0
     assert stored_run(db, run_id).state == "running"
