@@ -49,7 +49,7 @@ def run(
     settings = Settings.load()
     configure_logging(settings)
     plan = plan_graph(load_graph(graph, change))
-    with _executor(cluster) as executor, step_progress(quiet=as_json) as progress:
+    with executor_of(cluster) as executor, step_progress(quiet=as_json) as progress:
         finished = run_graph(plan, settings, progress, executor, reports if report else None)
     seconds = time.perf_counter() - started
     shown = finished.as_dict()
@@ -66,7 +66,8 @@ def run(
 
 
 @contextmanager
-def _executor(cluster: str | None) -> Iterator[Executor | None]:
+def executor_of(cluster: str | None, timeout_s: float = 10.0) -> Iterator[Executor | None]:
+    """Give an executor on the Dask scheduler at an address for a `with` block; None where there is no address."""
     if cluster is None:
         yield None
         return
@@ -75,7 +76,7 @@ def _executor(cluster: str | None) -> Iterator[Executor | None]:
     except ImportError:
         raise InputError("--cluster needs Dask, which is not installed. Install quantflow[cluster].") from None
     try:
-        client: Any = distributed.Client(cluster, timeout=10)  # type: ignore[no-untyped-call]
+        client: Any = distributed.Client(cluster, timeout=timeout_s)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise InputError(f"No Dask scheduler answers at {cluster}: {error}.") from None
     with client:
