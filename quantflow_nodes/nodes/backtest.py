@@ -7,7 +7,6 @@ from pydantic import Field
 from quantflow_nodes.node import Node, Params, Ports, RunContext
 from quantflow_nodes.ports import Bars, Position
 from research.backtest import BacktestResult, simulate_long_flat
-from research.report import render_report
 
 BPS = 10_000.0
 
@@ -55,6 +54,8 @@ class Backtest(Node[BacktestParams, BacktestInputs, BacktestOutputs]):
 
     def report(self, params: BacktestParams, outputs: BacktestOutputs, context: RunContext) -> str:  # noqa: ARG002
         """One HTML file: equity, drawdown, trades on the price, monthly table."""
+        from research.report import render_report  # brings Plotly: a quarter of a second that other commands save
+
         return render_report(
             outputs.result,
             f"{context.graph} · {context.node}",
