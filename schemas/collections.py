@@ -143,7 +143,8 @@ def _index(db: Store, name: str, index: Index) -> str:
     try:
         db[name].create_indexes([model])
     except OperationFailure as error:
-        raise StoreError(f"The index on {', '.join(index.fields)} of {name} could not be made: {error}.") from None
+        reason = str(error).split(", full error")[0]
+        raise StoreError(f"The index on {', '.join(index.fields)} of {name} could not be made: {reason}.") from None
     return f"index {name} on {', '.join(index.fields)}"
 
 

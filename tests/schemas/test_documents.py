@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from schemas.collections import COLLECTIONS, SIGNAL_EXPORT_LEASES, Store
+from schemas.collections import Store
 from schemas.documents import (
     BarGap,
     DayBar,
@@ -264,18 +264,3 @@ def test_a_run_tells_the_fate_of_each_node() -> None:
     run = WorkflowRun(**RUN | {"nodes": {"bars": NodeRun(type="read_bars", state="failed", error="no bars")}})
     assert run.to_mongo()["nodes"]["bars"] == {"type": "read_bars", "state": "failed", "error": "no bars", "rows": {}}
     assert "state" in refusal(WorkflowRun, RUN | {"state": "done"})
-
-
-def test_every_unique_key_is_made_of_declared_fields() -> None:
-    """A document whose key lacked a field would be stored once for all of them."""
-    models: dict[str, type[Document]] = {
-        "crypto_market": DayBar, "crypto_market_1m": MinuteBar, "crypto_signals": StoredSignal,
-        "crypto_signal_revisions": SignalRevision, "signal_exports": SignalExport, "signal_receipts": SignalReceipt,
-        "import_rejects": ImportReject, "bar_gaps": BarGap, "workflow_runs": WorkflowRun,
-    }  # fmt: skip
-    assert models.keys() | {SIGNAL_EXPORT_LEASES} == {collection.name for collection in COLLECTIONS}
-    for collection in COLLECTIONS:
-        for index in collection.indexes:
-            fields = models[collection.name].model_fields
-            assert set(index.fields) <= fields.keys()
-            assert not index.unique or all(fields[name].is_required() for name in index.fields)

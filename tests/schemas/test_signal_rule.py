@@ -1,6 +1,8 @@
 """The one rule for using a signal, at every edge by hand, and against a plain loop that shares no code with it."""
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +67,29 @@ def one(ts: int, until: int = NEVER, known: int = 0) -> list[tuple[int, int, int
 def test_time_decides_at_each_edge(ts: int, now: int, rule: SignalWindow, is_used: bool) -> None:
     """A signal of `ts` at `now`, where the last closed candle opened at 100."""
     assert chosen_of(one(ts), 100, now, rule) == (0 if is_used else NO_SIGNAL)
+
+
+def documented_examples() -> list[tuple[str, ...]]:
+    """The rows of the table of examples in the docs: ts, valid_until, D, now, tolerance_bars, used."""
+    page = (Path(__file__).parents[2] / "docs" / "time-and-signals.md").read_text()
+    rows = re.findall(r"^\| (\d\d:\d\d) \| ([\d:]*) ?\| (\S+) \| (\S+) \| (\d) \| (yes|no) \|", page, re.MULTILINE)
+    assert len(rows) == 13
+    return rows
+
+
+@pytest.mark.parametrize("row", documented_examples(), ids=" ".join)
+def test_the_examples_in_the_docs_are_true(row: tuple[str, ...]) -> None:
+    """Timeframe 5m, three bars of delay, no skew."""
+    second = 1_000
+
+    def clock(text: str) -> int:
+        hours, minutes, seconds = [*map(int, text.split(":")), 0][:3]
+        return ((hours * 60 + minutes) * 60 + seconds) * second
+
+    ts, until, candle, now, tolerance_bars, used = row
+    rule = SignalWindow(300 * second, int(tolerance_bars))
+    signal = one(clock(ts), until=clock(until) if until else NEVER)
+    assert chosen_of(signal, clock(candle), clock(now), rule) == (0 if used == "yes" else NO_SIGNAL)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,253 @@
+"""A database is reached by its URI alone; what fails is a sentence, and no sentence holds a password."""
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pymongo import MongoClient
+from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, PyMongoError
+
+from schemas.errors import InputError, QuantFlowError, SettingsError, StoreError
+from schemas.mongo import connect, pooled_database, redact_uri, serve, server_time, store_errors
+from schemas.mongod_binary import find_mongod
+from schemas.settings import Settings
+
+
+def settings_of(uri: str, timeout_s: float = 0.2) -> Settings:
+    return Settings.load(mongo_uri=uri, mongo_timeout_s=timeout_s)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("mongodb://user:pass@host:27017/db", "mongodb://***@host:27017/db"),
+        ("mongodb+srv://user:pass@host/", "mongodb+srv://***@host/"),
+        ("mongodb://user@host/", "mongodb://***@host/"),
+        ("mongodb://host:27017/?replicaSet=rs", "mongodb://host:27017/?replicaSet=rs"),
+        ("mongodb://user:p@ss@host/", "mongodb://***@host/"),
+        ("mongodb://user:pa/ss@host/", "mongodb://***@host/"),
+        ("mongodb://user:pa ss@host/", "mongodb://***@host/"),
+        ("mongodb://user:p%40ss@a:1,b:2/", "mongodb://***@a:1,b:2/"),
+        ("at mongodb://u:p@a/ and mongodb://v:q@b/.", "at mongodb://***@a/ and mongodb://***@b/."),
+        ("mongodb://h/?tls=true&tlsCertificateKeyFilePassword=p&w=1", "mongodb://h/?tls=true&tlsCertificateKeyFilePassword=***&w=1"),
+        ("mongodb://h/?authMechanismProperties=AWS_SESSION_TOKEN:t", "mongodb://h/?authMechanismProperties=***"),
+        ("nothing to hide at user@example.org", "nothing to hide at user@example.org"),
+    ],
+)  # fmt: skip
+def test_secrets_are_taken_out_of_a_text(text: str, shown: str) -> None:
+    """User and password, wherever the URI stands and however badly it is written; hosts stay."""
+    assert redact_uri(text) == shown
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Z", "C"]), min_size=8, max_size=20).filter(lambda text: "*" not in text)
+)
+def test_no_password_is_left_of_any(password: str) -> None:
+    """Escaped or not, alone or within a sentence."""
+    assert password not in redact_uri(f"mongodb://user:{password}@host:27017/")
+    assert password not in redact_uri(f"MongoDB at mongodb://user:{password}@host:27017/ did not answer")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "hunter2",
+        "user:hunter2@host",
+        "http://user:hunter2@host/",
+        "MONGODB://user:hunter2@host/",
+        "mongodb://",
+        "mongodb://user:hunter2/",
+        "mongodb://user:hunter2@",
+        "mongodb://user:hunt:er2@host/",
+        "mongodb://user:hunt/er2@host/",
+        "mongodb://user:hunter2%zz@host/",
+        "mongodb://user:p@ss:hunter2@host/",
+        "mongodb://host:0/",
+        "mongodb://host:99999/",
+        "mongodb://host:port/",
+        "mongodb://[::1/",
+        "mongodb://a:1,mongodb://user:hunter2@b",
+        "mongodb://user:hunter2@host/bad name",
+        "mongodb://user:hunter2@host/?tls=perhaps",
+        "mongodb://user:hunter2@host/?authMechanism=NONE",
+        "mongodb://user:hunter2@host/?serverSelectionTimeoutMS=soon",
+        "mongodb://user:hunter2@host/?noSuchOption=1",
+        "mongodb://host/?tls=true&tlsCertificateKeyFile=/none&tlsCertificateKeyFilePassword=hunter2",
+    ],
+)
+def test_a_uri_that_can_not_be_used_is_a_sentence_without_it(uri: str) -> None:
+    """Also where the driver would only warn and go on without an option, such as TLS."""
+    with (
+        pytest.raises(
+            SettingsError, match=r"^QUANTFLOW_MONGO_URI must look like mongodb://user:password@host:27017/; "
+        ) as refused,
+        connect(settings_of(uri)),
+    ):
+        pass
+    assert "hunter2" not in str(refused.value)
+    assert "er2@" not in str(refused.value)
+
+
+def test_a_server_that_is_away_is_a_sentence() -> None:
+    """Within the time that is set, with what to do; the message names the server and not the user."""
+    with (
+        pytest.raises(
+            StoreError,
+            match=r"^MongoDB at mongodb://\*\*\*@127\.0\.0\.1:9/ did not answer: .*Connection refused\. Start it or "
+            r"set QUANTFLOW_MONGO_URI; unset, the embedded server is used\. What was stored is kept\.$",
+        ),
+        connect(settings_of("mongodb://user:hunter2@127.0.0.1:9/")),
+    ):
+        pass
+
+
+def test_a_server_that_never_answers_is_a_sentence() -> None:
+    """A port that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"mongodb://127.0.0.1:{silent.getsockname()[1]}/"
+        with pytest.raises(StoreError, match="did not answer"), connect(settings_of(uri)):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sentence"),
+    [
+        (OperationFailure("disk", 14031), StoreError, "has no disk space left. What was stored is kept. Free some"),
+        (OperationFailure("write: No space left on device"), StoreError, "has no disk space left"),
+        (OperationFailure("not allowed to find", 13), StoreError, "refused this user: not allowed to find. Check user"),
+        (OperationFailure("no such thing", 26), StoreError, "refused an operation: no such thing."),
+        (BulkWriteError({"writeErrors": [{"op": "hunter2"}]}), StoreError, "refused an operation: batch op errors"),
+        (AutoReconnect("connection closed"), StoreError, "did not answer: connection closed. Start it"),
+        (AutoReconnect("mongodb://u:hunter2@h/ closed"), StoreError, "did not answer: mongodb://***@h/ closed"),
+        (PyMongoError("odd"), StoreError, "failed: odd."),
+    ],
+)
+def test_a_driver_error_becomes_a_sentence(error: PyMongoError, kind: type[QuantFlowError], sentence: str) -> None:
+    """Each kind with its own remedy; the documents that failed and all passwords are left out."""
+    with pytest.raises(kind) as refused, store_errors(settings_of("mongodb://u:hunter2@h/")):
+        raise error
+    assert str(refused.value).startswith("MongoDB at mongodb://***@h/ ")
+    assert sentence in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+@pytest.mark.parametrize("error", [InputError("ours"), ZeroDivisionError("a bug")])
+def test_other_errors_pass_unchanged(error: Exception) -> None:
+    """Our sentences are sentences already; what nobody foresaw keeps its traceback."""
+    with pytest.raises(type(error)) as passed, store_errors(settings_of("mongodb://h/")):
+        raise error
+    assert passed.value is error
+
+
+@pytest.mark.mongo
+def test_times_are_read_in_utc_and_writes_are_kept(settings: Settings) -> None:
+    """The connection decides that, so that no reader or writer has to."""
+    east = datetime.fromisoformat("2022-01-01T08:00:00+08:00")
+    with connect(settings) as db:
+        db["facts"].insert_one({"_id": 1, "time": east})
+        found = db["facts"].find_one({"_id": 1})
+        assert found is not None
+        assert found["time"].isoformat() == "2022-01-01T00:00:00+00:00"
+        assert db.write_concern.document == {"w": "majority"}
+        assert abs(server_time(db) - datetime.now(UTC)) < timedelta(minutes=1)
+        assert server_time(db).utcoffset() == timedelta(0)
+
+
+@pytest.mark.mongo
+def test_an_error_inside_the_block_is_a_sentence(settings: Settings) -> None:
+    """What a server refuses later is told as what it refuses at once."""
+    with pytest.raises(StoreError, match="refused an operation: no such command"), connect(settings) as db:
+        db.command("noSuchCommand")
+
+
+@pytest.mark.mongo
+def test_worker_processes_share_one_client(settings: Settings) -> None:
+    """A pooled database opens its connections once for a URI."""
+    first, second = pooled_database(settings), pooled_database(settings)
+    assert first.client is second.client
+    assert first.name == settings.db
+    first.client.close()
+
+
+@pytest.mark.mongo
+def test_without_a_uri_the_embedded_server_is_served(tmp_path: Path) -> None:
+    """The settings that come out name it, and it has ended when the block is left."""
+    own = Settings.load(home=tmp_path / "home", mongo_uri=None)
+    with serve(own) as served:
+        assert served.mongo_uri is not None
+        assert served.mongo_uri.get_secret_value().startswith("mongodb://127.0.0.1:")
+        with connect(served) as db:
+            assert db.name == own.db
+    with serve(served) as same:
+        assert same is served
+
+
+def test_a_pooled_database_needs_a_uri() -> None:
+    """The embedded server is held by who starts the workers, not by them."""
+    with pytest.raises(SettingsError, match="QUANTFLOW_MONGO_URI is not set"):
+        pooled_database(Settings.load(mongo_uri=None))
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a standalone server that asks for a password; user `reader` may read, `root` may all."""
+    home = tmp_path_factory.mktemp("guarded")
+    mongod = find_mongod(home / "lib")
+    (home / "db").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [
+            str(mongod.path), "--dbpath", str(home / "db"), "--logpath", str(home / "log"), "--bind_ip", "127.0.0.1",
+            "--port", str(port), "--auth", "--nounixsocket",
+        ],
+        env=mongod.environment, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        with MongoClient[dict[str, Any]]("127.0.0.1", port, serverSelectionTimeoutMS=60_000) as client:
+            client.admin.command("createUser", "root", pwd="hunter2", roles=["root"])
+        with MongoClient[dict[str, Any]]("127.0.0.1", port, username="root", password="hunter2") as client:
+            client.admin.command("createUser", "reader", pwd="hunter2", roles=["readAnyDatabase"])
+        yield port
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.mark.mongo
+def test_a_standalone_server_works_by_its_uri_alone(guarded: int) -> None:
+    """No replica set is needed for what is written with majority."""
+    with connect(settings_of(f"mongodb://root:hunter2@127.0.0.1:{guarded}/", 10)) as db:
+        db["facts"].insert_one({"_id": 1})
+        assert db["facts"].count_documents({}) == 1
+
+
+@pytest.mark.mongo
+@pytest.mark.parametrize("user", ["root:wrong_hunter2", "nobody:hunter2"])
+def test_a_wrong_password_is_a_sentence_without_it(guarded: int, user: str) -> None:
+    """It says whom the server refused at which address, and what to check."""
+    with (
+        pytest.raises(StoreError, match=r"refused this user: Authentication failed\. Check user, password") as refused,
+        connect(settings_of(f"mongodb://{user}@127.0.0.1:{guarded}/", 10)),
+    ):
+        pass
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.mongo
+def test_a_user_who_may_not_write_is_a_sentence(guarded: int) -> None:
+    """Reading works with a role that reads, once the collections are there; writing is refused with the reason."""
+    with connect(settings_of(f"mongodb://root:hunter2@127.0.0.1:{guarded}/", 10)) as db:
+        db["facts"].delete_many({})
+    reader = settings_of(f"mongodb://reader:hunter2@127.0.0.1:{guarded}/", 10)
+    with connect(reader) as db:
+        assert db["facts"].count_documents({}) == 0
+    with pytest.raises(StoreError, match="refused this user: not authorized"), connect(reader) as db:
+        db["facts"].insert_one({"_id": 1})
