@@ -158,7 +158,7 @@ class ExternalSignalStrategy(IStrategy):  # type: ignore[misc]  # Freqtrade has 
 
     @property
     def _is_trading(self) -> bool:
-        return self.config["runmode"] in TRADE_MODES
+        return self.config.get("runmode") in TRADE_MODES
 
     def _pairs(self) -> list[str]:
         try:
@@ -195,14 +195,15 @@ class ExternalSignalStrategy(IStrategy):  # type: ignore[misc]  # Freqtrade has 
         first_ms = asked.startts * 1000 - reach_ms if asked.startts else None
         last_ms = asked.stopts * 1000 if asked.stopts else None
         with SignalFeed(self._settings, self.timeframe, live=False) as feed:
-            for pair in pairs:
-                self._history[pair] = feed.history(pair, first_ms, last_ms)
-                if self._history[pair].ts.size == 0:
-                    logger.warning(
-                        f"There are no signals of {self._settings.strategy_id} for {pair} {self.timeframe} in this "
-                        "time range: it will not be traded. The store has signals of: "
-                        f"{', '.join(feed.strategies()) or 'nobody'}."
-                    )
+            read = {pair: feed.history(pair, first_ms, last_ms) for pair in pairs}
+            silent = [pair for pair, signals in read.items() if signals.ts.size == 0]
+            if silent:
+                logger.warning(
+                    f"{', '.join(silent)} will not be traded: there are no signals of {self._settings.strategy_id} "
+                    f"{self.timeframe} in this time range. "
+                    f"The store has signals of: {', '.join(feed.strategies()) or 'nobody'}."
+                )
+        self._history.update(read)
 
     def _decide_history(self, pair: str, opens: Milliseconds) -> tuple[Signals, Decisions]:
         """Decide every candle at its close."""

@@ -1,5 +1,6 @@
 """The venue that Freqtrade asks for its markets, and a fresh user folder for each test."""
 
+import importlib.util
 import json
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from bot_folder import SHIPPED, BotFolder
@@ -70,3 +72,14 @@ def new_folder(tmp_path: Path, settings: Settings) -> Callable[[Path], BotFolder
 def folder(new_folder: Callable[[Path], BotFolder], venue_config: Path) -> BotFolder:
     """A user folder for backtests."""
     return new_folder(venue_config)
+
+
+@pytest.fixture(scope="session")
+def strategy_file() -> ModuleType:
+    """The strategy's file, loaded by its path as Freqtrade does."""
+    spec = importlib.util.spec_from_file_location("strategy_file", SHIPPED / "strategies" / "ExternalSignalStrategy.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

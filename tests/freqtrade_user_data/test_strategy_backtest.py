@@ -97,6 +97,16 @@ def test_as_known_replays_what_was_written_when(folder: BotFolder, db: Store) ->
     assert trades.loc[0, "exit_reason"] == "btc_momentum@2022-01-01T00:05Z#2"
 
 
+def test_freqtrade_fills_a_gap_with_flat_candles(folder: BotFolder, db: Store) -> None:
+    """Minutes 5 to 7 are missing: the entry of 4 is filled at minute 5 all the same, at the last close before the gap.
+
+    Our own backtest fills at the next bar that exists, so over a gap the two can differ; the exit of 10 does not.
+    """
+    folder.write_candles("BTC/USDT", candles(range(100, 130)).drop(index=[5, 6, 7]).reset_index(drop=True))
+    db[SIGNALS].insert_many(signals("BTC/USDT", {4: ENTER, 10: EXIT}))
+    assert minutes_and_rates(folder.backtest(), "BTC/USDT") == [(5, 11, 104.5, 111)]
+
+
 def momentum_signals(closes: np.ndarray, opens: pd.Series, lookback: int = 60) -> list[dict[str, object]]:
     """Long while the close is above that of 60 bars before; a signal where that changes."""
     long = np.zeros(len(closes), dtype=bool)

@@ -1,6 +1,5 @@
 """What the strategy reads before it reads signals: its settings, and what it says where they can not be used."""
 
-import importlib.util
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -8,22 +7,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from bot_folder import SHIPPED
 
 from schemas.errors import SettingsError
 
 pytestmark = pytest.mark.freqtrade
-
-
-@pytest.fixture(scope="module")
-def strategy_file() -> ModuleType:
-    """The strategy's file, loaded by its path as Freqtrade does."""
-    spec = importlib.util.spec_from_file_location("strategy_file", SHIPPED / "strategies" / "ExternalSignalStrategy.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
