@@ -11,6 +11,7 @@ from quantflow_nodes.freqtrade_backtest import BacktestRequest, freqtrade_trades
 from quantflow_nodes.nodes.backtest import BPS, Backtest, BacktestOutputs, BacktestParams
 from quantflow_nodes.nodes.export_signals import ExportSignals, ExportSignalsParams
 from quantflow_nodes.plan import Plan
+from quantflow_nodes.ports import Bars
 from quantflow_nodes.runner import Observer
 from quantflow_nodes.workflow import run_graph
 from schemas.errors import GraphError
@@ -44,6 +45,9 @@ class Parity:
         The largest difference of profit ratios among trades that both sides have.
     differences : tuple of Difference
         The trades that are not equal.
+    missing_bars : int
+        Bars that the grid has between a symbol's first and last and that are not stored. Freqtrade puts flat candles in
+        their place, so that a trade decided just before a gap fills at another time and rate there.
     table : DataFrame
         Both sides, joined on symbol and open time.
     """
@@ -53,6 +57,7 @@ class Parity:
     equal: int
     max_profit_ratio_diff: float
     differences: tuple[Difference, ...]
+    missing_bars: int
     table: pd.DataFrame
 
     @property
@@ -68,6 +73,7 @@ class Parity:
             "equal": self.equal,
             "max_profit_ratio_diff": self.max_profit_ratio_diff,
             "differences": [asdict(difference) for difference in self.differences],
+            "missing_bars": self.missing_bars,
         }
 
 
@@ -108,7 +114,14 @@ def graph_parity(plan: Plan, settings: Settings, folder: Path, observe: Observer
         started = time.perf_counter()
         theirs = freqtrade_trades(request, served)
         observe("freqtrade backtesting", "succeeded", time.perf_counter() - started)
-    return compare(outputs.result.trades, theirs)
+    return compare(outputs.result.trades, theirs, count_missing(outputs.bars))
+
+
+def count_missing(bars: Bars) -> int:
+    """Return how many bars of the grid are missing between each symbol's first and last."""
+    times = bars.data.groupby("symbol", sort=False)["datetime"]
+    expected = (times.max() - times.min()) / bars.timeframe.delta + 1
+    return int((expected - times.size()).sum())
 
 
 def _only(plan: Plan, kind: type[Any]) -> str:
@@ -121,7 +134,7 @@ def _only(plan: Plan, kind: type[Any]) -> str:
     return found[0]
 
 
-def compare(ours: pd.DataFrame, theirs: pd.DataFrame) -> Parity:
+def compare(ours: pd.DataFrame, theirs: pd.DataFrame, missing_bars: int = 0) -> Parity:
     """Return how far two tables of trades agree.
 
     Both have the columns symbol, open_time, close_time, open_rate, close_rate and profit_ratio; a trade is known by
@@ -142,6 +155,7 @@ def compare(ours: pd.DataFrame, theirs: pd.DataFrame) -> Parity:
         equal=int(same.sum()),
         max_profit_ratio_diff=float(ratio_diff.max()) if both.any() else 0.0,
         differences=tuple(_difference(row) for row in table.loc[~same].to_dict("records")),
+        missing_bars=missing_bars,
         table=table,
     )
 

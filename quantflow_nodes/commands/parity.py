@@ -71,6 +71,11 @@ def print_parity(result: Parity, show: int) -> None:
         out.print(f"… {len(table) - int(rows.sum()):,} more trades are equal and not shown.")
     for difference in result.differences:
         out.print(f"[red]{difference.symbol} {difference.open_time}[/red]: {difference.what}", soft_wrap=True)
+    if result.missing_bars:
+        out.print(
+            f"{result.missing_bars:,} bars are missing. Freqtrade puts flat candles in their place, so that trades decided "
+            "just before a gap may differ."
+        )
     out.print(
         f"ours {result.ours:,}, Freqtrade {result.freqtrade:,}, equal {result.equal:,}, "
         f"largest difference of profit ratios {result.max_profit_ratio_diff:.1e}: "

@@ -6,10 +6,12 @@ import pandas as pd
 import pytest
 
 from quantflow_nodes.graph import parse_graph
-from quantflow_nodes.parity import compare, graph_parity
+from quantflow_nodes.parity import compare, count_missing, graph_parity
 from quantflow_nodes.plan import plan_graph
+from quantflow_nodes.ports import Bars
 from schemas.errors import GraphError
 from schemas.settings import Settings
+from schemas.timeframes import Timeframe
 
 BTC = "BINANCE:BTCUSDT"
 
@@ -39,6 +41,7 @@ def test_equal_tables_agree() -> None:
     assert result.agrees
     assert result.as_dict() == {
         "ours": 2, "freqtrade": 2, "equal": 2, "max_profit_ratio_diff": 0.0, "differences": [],
+        "missing_bars": 0,
     }  # fmt: skip
 
 
@@ -84,6 +87,14 @@ def test_no_trades_on_both_sides_agree() -> None:
     result = compare(TWO.iloc[:0], TWO.iloc[:0])
     assert result.agrees
     assert result.max_profit_ratio_diff == 0.0
+
+
+def test_missing_bars_are_counted() -> None:
+    """Minutes 0, 1, 4 of one symbol and 7, 8 of another lack two."""
+    minutes = [pd.Timestamp("2022-01-01", tz="UTC") + pd.Timedelta(minutes=minute) for minute in (0, 1, 4, 7, 8)]
+    prices = dict.fromkeys(["open", "high", "low", "close", "volume"], 1.0)
+    data = pd.DataFrame({"symbol": [BTC] * 3 + ["BINANCE:ETHUSDT"] * 2, "datetime": minutes, **prices})
+    assert count_missing(Bars(data, Timeframe.parse("1m"))) == 2
 
 
 GRAPH = """
