@@ -91,26 +91,25 @@ def run(
     on_wall_time = start == "now" or (speed == 1 and not start and all(one.path is None for one in sources))
     end_ms = _synthetic_end(end, on_wall_time)
     shape = BookShape(spread_bps=spread_bps, levels=depth_levels)
-    listener = bind(host, port)
-    markets = {one.symbol.replace("/", ""): _market(one, seed, days, end_ms, shape) for one in sources}
-    clock = make_clock(markets, speed, start, on_wall_time)
-    port = int(listener.getsockname()[1])
-    if host not in _LOOPBACK:
-        typer.echo(f"Warning: at {host} other machines can reach the venue, and it asks for no password.", err=True)
-    for market in markets.values():
-        market.klines(clock.now_ms(), "1m", 1, None, None)  # the first client should not wait for this table
+    with bind(host, port) as listener:
+        markets = {"".join(split_symbol(one.symbol)): _market(one, seed, days, end_ms, shape) for one in sources}
+        clock = make_clock(markets, speed, start, on_wall_time)
+        for market in markets.values():
+            market.klines(clock.now_ms(), "1m", 1, None, None)  # the first client should not wait for this table
+        if host not in _LOOPBACK:
+            typer.echo(f"Warning: at {host} other machines can reach the venue, and it asks for no password.", err=True)
+        ready = ready_document(markets, clock, host, int(listener.getsockname()[1]))
 
-    def announce() -> None:
-        ready = ready_document(markets, clock, host, port)
-        if ready_file is not None:
-            write_ready_file(ready_file, ready)
-        typer.echo(orjson.dumps(ready).decode() if as_json else ready_line(markets, ready, clock))
+        def announce() -> None:
+            if ready_file is not None:
+                write_ready_file(ready_file, ready)
+            typer.echo(orjson.dumps(ready).decode() if as_json else ready_line(markets, ready, clock))
 
-    try:
-        serve(create_app(markets, clock, RequestWeights(weight_limit)), listener, announce)
-    finally:
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
+        try:
+            serve(create_app(markets, clock, RequestWeights(weight_limit)), listener, announce)
+        finally:
+            if ready_file is not None:
+                ready_file.unlink(missing_ok=True)
 
 
 def read_sources(bars: list[str], symbol: str) -> list[Source]:
@@ -155,10 +154,12 @@ def parse_time(option: str, value: str) -> int:
     """Return an ISO time as ms since 1970; one without a zone is UTC."""
     try:
         parsed = datetime.fromisoformat(value)
-    except ValueError:
-        raise StartError(f"{option} needs an ISO time such as 2022-01-15T12:00, found {value!r}.") from None
-    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-    return round(aware.timestamp() * 1000)
+        milliseconds = round((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        milliseconds = -1
+    if milliseconds < 0:
+        raise StartError(f"{option} needs an ISO time such as 2022-01-15T12:00, from 1970 on, found {value!r}.")
+    return milliseconds
 
 
 def ready_document(markets: dict[str, Market], clock: Clock, host: str, port: int) -> dict[str, object]:

@@ -120,7 +120,7 @@ def graph_parity(plan: Plan, settings: Settings, folder: Path, observe: Observer
 def count_missing(bars: Bars) -> int:
     """Return how many bars of the grid are missing between each symbol's first and last."""
     times = bars.data.groupby("symbol", sort=False)["datetime"]
-    expected = (times.max() - times.min()) / bars.timeframe.delta + 1
+    expected = (times.max() - times.min()) / pd.Timedelta(bars.timeframe.delta) + 1
     return int((expected - times.size()).sum())
 
 

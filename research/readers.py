@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
+from itertools import chain
 
 import pandas as pd
 
@@ -106,33 +107,33 @@ def get_market_data(
     wanted = _fields(fields, timeframe)
     names = _symbols(symbols)
     if db is not None:
-        return _frame(_read(db, stored, names, start_ms, end_ms, wanted), names, wanted)
+        return _read(db, stored, names, start_ms, end_ms, wanted)
     with connect(Settings.load()) as own:
-        return _frame(_read(own, stored, names, start_ms, end_ms, wanted), names, wanted)
+        return _read(own, stored, names, start_ms, end_ms, wanted)
 
 
 def _read(
     db: Store, stored: StoredBars, symbols: list[str], start_ms: int, end_ms: int, wanted: list[str]
-) -> list[dict[str, Column]]:
-    """Return the columns of each symbol, read piece by piece in some threads."""
+) -> pd.DataFrame:
+    """Return the bars frame, read piece by piece in some threads."""
     values = [field for field in wanted if field in BAR_FIELDS]
 
-    def pieces_of(symbol: str) -> list[tuple[int, int]]:
+    def pieces_of(symbol: str) -> list[tuple[str, int, int]]:
         return _pieces(db, stored, symbol, start_ms, end_ms)
 
     def read(piece: tuple[str, int, int]) -> dict[str, Column]:
         return read_stretch(db, stored, *piece, values)
 
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="read-bars") as pool:
-        found = zip(symbols, pool.map(pieces_of, symbols), strict=True)
-        pieces = [(symbol, *piece) for symbol, of_symbol in found for piece in of_symbol]
-        by_symbol: dict[str, list[dict[str, Column]]] = {symbol: [] for symbol in symbols}
-        for (symbol, *_), columns in zip(pieces, pool.map(read, pieces), strict=True):
-            by_symbol[symbol].append(columns)
-    return [joined(by_symbol[symbol], values) for symbol in symbols]
+        pieces = list(chain.from_iterable(pool.map(pieces_of, symbols)))
+        parts = list(pool.map(read, pieces))
+    counts = dict.fromkeys(symbols, 0)
+    for (symbol, *_), part in zip(pieces, parts, strict=True):
+        counts[symbol] += part[OPENS].size
+    return _frame(joined(parts, values), counts, wanted)
 
 
-def _pieces(db: Store, stored: StoredBars, symbol: str, start_ms: int, end_ms: int) -> list[tuple[int, int]]:
+def _pieces(db: Store, stored: StoredBars, symbol: str, start_ms: int, end_ms: int) -> list[tuple[str, int, int]]:
     """Cut the range into pieces that one reply can hold; a long one first shrinks to where there are bars."""
     length = _PIECE_BARS * stored.step_ms
     if end_ms - start_ms > length:
@@ -140,17 +141,16 @@ def _pieces(db: Store, stored: StoredBars, symbol: str, start_ms: int, end_ms: i
         if ends is None:
             return []
         start_ms, end_ms = ends[0], ends[1] + 1
-    return [(at, min(at + length, end_ms)) for at in range(start_ms, end_ms, length)]
+    return [(symbol, at, min(at + length, end_ms)) for at in range(start_ms, end_ms, length)]
 
 
-def _frame(columns: list[dict[str, Column]], symbols: list[str], wanted: list[str]) -> pd.DataFrame:
-    counts = [part[OPENS].size for part in columns]
-    values = [field for field in wanted if field in BAR_FIELDS]
-    merged = joined(columns, values)
-    opens = pd.Series(pd.DatetimeIndex(merged[OPENS].view("datetime64[ms]"), tz="UTC"))
-    table = {"symbol": pd.Series(symbols).repeat(counts).reset_index(drop=True), OPENS: opens}
+def _frame(columns: dict[str, Column], counts: dict[str, int], wanted: list[str]) -> pd.DataFrame:
+    """Return the columns as a frame; `counts` says how many rows each symbol has, in order."""
+    opens = pd.Series(pd.DatetimeIndex(columns[OPENS].view("datetime64[ms]"), tz="UTC"))
+    symbols = pd.Series(list(counts)).repeat(list(counts.values())).reset_index(drop=True)
+    table = {"symbol": symbols, OPENS: opens}
     for field in wanted:
-        table[field] = opens.dt.strftime("%Y%m%d") if field == "date" else pd.Series(merged.pop(field), copy=False)
+        table[field] = opens.dt.strftime("%Y%m%d") if field == "date" else pd.Series(columns[field], copy=False)
     return pd.DataFrame(table, copy=False)
 
 

@@ -73,8 +73,8 @@ def print_parity(result: Parity, show: int) -> None:
         out.print(f"[red]{difference.symbol} {difference.open_time}[/red]: {difference.what}", soft_wrap=True)
     if result.missing_bars:
         out.print(
-            f"{result.missing_bars:,} bars are missing. Freqtrade puts flat candles in their place, so that trades decided "
-            "just before a gap may differ."
+            f"{result.missing_bars:,} bars are missing. Freqtrade puts flat candles in their place, so that trades "
+            "decided just before a gap may differ."
         )
     out.print(
         f"ours {result.ours:,}, Freqtrade {result.freqtrade:,}, equal {result.equal:,}, "
