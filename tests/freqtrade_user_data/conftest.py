@@ -43,7 +43,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 def venue_config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A venue whose clock stands still: backtests ask it for its markets and for nothing else."""
     folder = tmp_path_factory.mktemp("venue")
-    process, config = start_venue(folder, "--symbol", "BTCUSDT,ETHUSDT,SOLUSDT", "--days", "1")
+    process, config = start_venue(folder, "--symbol", "BTCUSDT,ETHUSDT,SOLUSDT,XRPUSDT", "--days", "1")
     yield config
     stop(process)
 
