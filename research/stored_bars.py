@@ -26,7 +26,7 @@ OPENS = "datetime"
 DAY_MS = 86_400_000
 _RAW = CodecOptions(document_class=RawBSONDocument)
 _REPLY_ROWS = 1_000_000  # more than fit in the 16 MB at which the server cuts a reply
-_LAST_DAY = np.datetime64("9999-12-31").astype(np.int64)
+_LAST_DAY = int(np.datetime64("9999-12-31").astype(np.int64))
 
 
 @dataclass(frozen=True, slots=True)
