@@ -37,8 +37,6 @@ def ask(month: Market, ether: Market, clock: StandingClock) -> Ask:
 @pytest.fixture(scope="session")
 def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
     """Two synthetic markets of January 2022, the clock at their end."""
-    started = Venue(
-        tmp_path_factory.mktemp("venue"), "--bars", "synthetic", "--symbol", "BTCUSDT,ETHUSDT", "--seed", "7"
-    )
-    yield started
-    started.stop()
+    folder = tmp_path_factory.mktemp("venue")
+    with Venue(folder, "--bars", "synthetic", "--symbol", "BTCUSDT,ETHUSDT", "--seed", "7") as started:
+        yield started

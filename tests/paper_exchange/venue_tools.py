@@ -58,6 +58,7 @@ class Venue:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.ready_file = folder / "ready.json"
+        self.said: tuple[str, str] | tuple[()] = ()
         command = [sys.executable, "-c", "from paper_exchange.cli import main; main()", "--port", "0"]
         command += ["--ready-file", str(self.ready_file), *arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -70,12 +71,24 @@ class Venue:
         self.ready: dict[str, Any] = json.loads(self.ready_file.read_text())
         self.url: str = self.ready["url"]
 
-    def stop(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
+    def __enter__(self) -> "Venue":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self, number: int = signal.SIGTERM) -> tuple[int, *tuple[str, ...]]:
         """End the process; its exit code and what it printed."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=30)
-        return self.process.returncode, out, err
+        if not self.said:
+            if self.process.poll() is None:
+                self.process.send_signal(number)
+            try:
+                self.said = self.process.communicate(timeout=30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.communicate()
+                raise
+        return self.process.returncode, *self.said
 
 
 def exchange_block(url: str) -> dict[str, Any]:
