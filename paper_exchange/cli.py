@@ -19,7 +19,7 @@ from paper_exchange.errors import StartError
 from paper_exchange.instrument import Instrument, split_symbol
 from paper_exchange.market import Market
 from paper_exchange.request_weight import WEIGHT_PER_MINUTE, RequestWeights
-from paper_exchange.server import bind, serve, write_ready_file
+from paper_exchange.server import bind, clear_ready_file, serve, write_ready_file
 from paper_exchange.synthetic import DEFAULT_DAYS, DEFAULT_END_MS, synthetic_tape
 
 SYNTHETIC = "synthetic"
@@ -91,6 +91,8 @@ def run(
     on_wall_time = start == "now" or (speed == 1 and not start and all(one.path is None for one in sources))
     end_ms = _synthetic_end(end, on_wall_time)
     shape = BookShape(spread_bps=spread_bps, levels=depth_levels)
+    if ready_file is not None:
+        clear_ready_file(ready_file)
     with bind(host, port) as listener:
         markets = {"".join(split_symbol(one.symbol)): _market(one, seed, days, end_ms, shape) for one in sources}
         clock = make_clock(markets, speed, start, on_wall_time)

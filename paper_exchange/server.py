@@ -51,6 +51,22 @@ def _bind_failure(host: str, port: int, error: OSError) -> str:
     return f"The venue can not listen at {host}:{port}: {error.strerror}."
 
 
+def clear_ready_file(path: Path) -> None:
+    """Remove what an earlier venue that was killed left at `path`, so that nobody takes it for this one's.
+
+    Raises
+    ------
+    StartError
+        Where no file can be written there later.
+    """
+    if not path.parent.is_dir():
+        raise StartError(f"--ready-file {path} can not be written: there is no folder {path.parent}.")
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StartError(f"--ready-file {path} can not be replaced: {error.strerror}.") from None
+
+
 def write_ready_file(path: Path, document: dict[str, object]) -> None:
     """Write `document` to `path` at once: whoever sees the file sees all of it.
 

@@ -5,12 +5,14 @@ import time
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from venue_tools import MINUTE_MS, NEW_YEAR_MS, market_of, tape_of
 
 from paper_exchange.cli import Source, main, make_clock, parse_time, read_sources, ready_line
 from paper_exchange.clock import RunningClock, StandingClock, WallClock
 from paper_exchange.errors import StartError
 from paper_exchange.market import Market
+from paper_exchange.server import serve, write_ready_file
 
 
 @pytest.fixture
@@ -44,6 +46,7 @@ def failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         (["--bars", "synthetic", "--end", "2022-13-01"], "--end needs an ISO time"),
         (["--bars", "synthetic", "--host", "203.0.113.1"], "is no address of this machine"),
         (["--bars", "synthetic", "--ready-file", "/nowhere/ready.json"], "/nowhere/ready.json can not be written"),
+        (["--bars", "synthetic", "--ready-file", "/proc/version"], "/proc/version can not be replaced"),
     ],
 )
 def test_a_mistake_is_a_sentence_and_exit_code_2(
@@ -127,3 +130,23 @@ def test_a_time_before_1970_or_after_all_times_is_refused() -> None:
     for text in ("0001-01-01", "1969-12-31", "2022-01-01T00:00:00+99:00"):
         with pytest.raises(StartError, match="--start needs an ISO time"):
             parse_time("--start", text)
+
+
+def test_what_a_killed_venue_left_is_removed_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Whoever waits for the ready file must not see an old one, even where the new venue fails to start."""
+    left = tmp_path / "ready.json"
+    left.write_text("{}")
+    failure(monkeypatch, capsys, "--port", "0", "--bars", "nowhere.csv", "--ready-file", str(left))
+    assert not left.exists()
+
+
+def test_a_ready_file_that_fails_at_the_last_moment_ends_the_venue(tmp_path: Path) -> None:
+    """The sentence, not a process that hangs: a folder in the file's place can not be replaced by it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        folder = tmp_path / "ready.json"
+        folder.mkdir()
+        with pytest.raises(StartError, match="can not be written"):
+            serve(FastAPI(), listener, lambda: write_ready_file(folder, {}))
