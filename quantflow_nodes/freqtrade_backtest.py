@@ -1,5 +1,6 @@
 """Runs the real `freqtrade backtesting` on given bars and stored signals, and reads the trades that it made."""
 
+import shutil
 import subprocess
 import zipfile
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ def freqtrade_trades(request: BacktestRequest, settings: Settings) -> pd.DataFra
     symbols = [Symbol.parse(name) for name in request.bars.symbols]
     data = request.folder / "data" / "binance"
     data.mkdir(parents=True, exist_ok=True)
+    _copy_strategy(request.folder)
     for symbol in symbols:
         _write_feather(request.bars, symbol, data)
     with running_venue(_venue_arguments(request, symbols)) as venue:
@@ -69,6 +71,13 @@ def freqtrade_trades(request: BacktestRequest, settings: Settings) -> pd.DataFra
         config.write_bytes(orjson.dumps(_config(request, symbols, venue.url), option=orjson.OPT_INDENT_2))
         _run(request, config, settings)
     return _read_trades(request.folder / "backtest_results", {symbol.pair: str(symbol) for symbol in symbols})
+
+
+def _copy_strategy(folder: Path) -> None:
+    """Copy the strategy alone: a parameter file that hyperopt left beside the original would change its stops."""
+    (folder / "strategies").mkdir(exist_ok=True)
+    name = f"{STRATEGY}.py"
+    shutil.copyfile(shared_folder("freqtrade_user_data") / "strategies" / name, folder / "strategies" / name)
 
 
 def _write_feather(bars: Bars, symbol: Symbol, folder: Path) -> None:
@@ -122,7 +131,7 @@ def _run(request: BacktestRequest, config: Path, settings: Settings) -> None:
         raise StoreError("Freqtrade needs the address of a MongoDB server to read signals from.")
     arguments = [
         find_program("freqtrade", "freqtrade"), "backtesting", "--strategy", STRATEGY,
-        "--strategy-path", str(shared_folder("freqtrade_user_data") / "strategies"),
+        "--strategy-path", str(request.folder / "strategies"),
         "--userdir", str(request.folder), "--datadir", str(request.folder / "data" / "binance"),
         "--config", str(config), "--cache", "none", "--export", "trades",
     ]  # fmt: skip

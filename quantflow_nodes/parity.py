@@ -119,8 +119,8 @@ def graph_parity(plan: Plan, settings: Settings, folder: Path, observe: Observer
 
 def count_missing(bars: Bars) -> int:
     """Return how many bars of the grid are missing between each symbol's first and last."""
-    times = bars.data.groupby("symbol", sort=False)["datetime"]
-    expected = (times.max() - times.min()) / pd.Timedelta(bars.timeframe.delta) + 1
+    times = pd.Series(bars.times_ms).groupby(bars.data["symbol"].to_numpy(), sort=False)
+    expected = (times.max() - times.min()) // (bars.timeframe.seconds * 1000) + 1
     return int((expected - times.size()).sum())
 
 

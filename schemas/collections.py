@@ -1,4 +1,4 @@
-"""Every collection with its indexes, declared once; `ensure_collections` makes them and is idempotent."""
+"""Every collection with its indexes, declared once; `ensure_collections` makes them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -90,16 +90,13 @@ def bars_collection(timeframe: Timeframe) -> str:
     return names[timeframe.name]
 
 
-def ensure_collections(db: Store, signal_ttl_days: int | None = None) -> list[str]:
+def ensure_collections(db: Store) -> list[str]:
     """Make every collection and index that is missing, and return what was made, in words.
 
     Parameters
     ----------
     db : Database
         The database.
-    signal_ttl_days : int or None
-        Days after which MongoDB deletes a signal, counted from its `ts`; None keeps signals for ever (and drops
-        the index that an earlier setting made).
 
     Raises
     ------
@@ -112,7 +109,7 @@ def ensure_collections(db: Store, signal_ttl_days: int | None = None) -> list[st
         if collection.name not in existing and _create(db, collection.name):
             made.append(f"collection {collection.name}")
         made += [_index(db, collection.name, index) for index in _missing(db, collection)]
-    return made + _ensure_ttl(db, signal_ttl_days)
+    return made
 
 
 def _create(db: Store, name: str) -> bool:
@@ -148,7 +145,12 @@ def _index(db: Store, name: str, index: Index) -> str:
     return f"index {name} on {', '.join(index.fields)}"
 
 
-def _ensure_ttl(db: Store, days: int | None) -> list[str]:
+def settle_signal_ttl(db: Store, days: int | None) -> list[str]:
+    """Let MongoDB delete signals `days` after their `ts`, or keep them for ever, and return what that changed.
+
+    One command settles this for all (`quantflow db init`): a process that only connects must not change how long
+    others' signals live.
+    """
     signals = db[SIGNALS]
     present = signals.index_information().get(TTL_INDEX)
     if days is None:

@@ -29,6 +29,7 @@ _POLL_S = 0.2
 _READY_TIMEOUT_S = 60.0
 _LEAST_FREE_BYTES = 400 * 2**20
 _MOST_RESTARTS = 5
+_RESTART_MEMORY_S = 600.0
 _NOT_YET_INITIALIZED = 94
 
 
@@ -39,7 +40,7 @@ class Keeper:
         self._server = server
         self._mongod: Mongod | None = None
         self._process: psutil.Process | None = None
-        self._restarts = 0
+        self._restarts: list[float] = []
         self._ending = False
 
     def start(self) -> None:
@@ -81,12 +82,12 @@ class Keeper:
                 self._shut_down()
 
     def _revive(self, state: ServerState) -> bool:
-        self._restarts += 1
+        self._restarts = [at for at in self._restarts if at > time.monotonic() - _RESTART_MEMORY_S] + [time.monotonic()]
         with locked(self._server.start_path):
             now = self._server.state()  # while we waited a user may have found mongod dead and started a new keeper
             if now is None or now.keeper_pid != os.getpid():
                 return False
-            if self._restarts <= _MOST_RESTARTS:
+            if len(self._restarts) <= _MOST_RESTARTS:
                 with contextlib.suppress(StoreError):
                     self._launch(preferred_port=state.port)
                     return True

@@ -80,7 +80,7 @@ def open_database(settings: Settings) -> Iterator[Store]:
     """Give the database at `settings.mongo_uri` for the length of a `with` block; see `connect`."""
     with store_errors(settings), _client(_uri(settings), settings.mongo_timeout_s) as client:
         db: Any = client[settings.db]
-        ensure_collections(db, settings.signal_ttl_days)
+        ensure_collections(db)
         yield db
 
 

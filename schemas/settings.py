@@ -1,5 +1,6 @@
 """Every setting, declared once: QUANTFLOW_* for research and commands, EXT_SIG_* for the Freqtrade strategy."""
 
+import difflib
 import os
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -27,8 +28,14 @@ class _Settings(BaseSettings):
         Raises
         ------
         SettingsError
-            Where a value can not be used; the sentence names the variable, and never repeats a secret.
+            Where `given` has a name that is no setting, or a value can not be used; the sentence names the variable,
+            and never repeats a secret.
         """
+        unknown = [name for name in given if name not in cls.model_fields]
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], cls.model_fields, n=1)
+            hint = f"Did you mean {near[0]}? " if near else ""
+            raise SettingsError(f"{unknown[0]} is no setting. {hint}There are {', '.join(cls.model_fields)}.")
         try:
             return cls(**given)
         except ValidationError as error:
@@ -72,7 +79,7 @@ class Settings(_Settings):
         None,
         ge=1,
         le=24_855,  # the most seconds that MongoDB takes, 2³¹ − 1
-        description="Signals older than this many days are deleted by MongoDB. Unset: kept for ever.",
+        description="`quantflow db init` lets MongoDB delete signals older than this many days. Unset: kept for ever.",
     )
     clock_skew_s: float = Field(
         2.0,
@@ -134,8 +141,12 @@ class ExternalSignalSettings(_Settings):
         le=1,
         description="A weight above this enters with that part of the stake; at or below it exits.",
     )
-    cooldown_bars: int = Field(0, ge=0, description="No entry for this many bars after an exit signal has acted.")
-    min_hold_bars: int = Field(0, ge=0, description="No exit for this many bars after an entry signal has acted.")
+    cooldown_bars: int = Field(
+        0, ge=0, description="At least this many bars lie between an exit signal that acted and the next entry."
+    )
+    min_hold_bars: int = Field(
+        0, ge=0, description="At least this many bars lie between an entry signal that acted and the next exit."
+    )
     as_known: bool = Field(False, description="In a backtest, use a signal only from the time it was really written.")
     mongo_timeout_ms: int = Field(
         400, gt=0, description="How long one read waits for MongoDB in live and dry-run, in milliseconds."

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from pymongo import MongoClient
 
 from schemas.collections import Store
 from schemas.embedded import EmbeddedServer
@@ -35,8 +36,8 @@ def settings(mongo_uri: str, tmp_path: Path) -> Iterator[Settings]:
     """Settings of a database of the test's own, dropped afterwards."""
     own = Settings.load(mongo_uri=SecretStr(mongo_uri), db=f"test_{uuid.uuid4().hex[:12]}", home=tmp_path / "home")
     yield own
-    with connect(own) as db:
-        db.client.drop_database(own.db)
+    with MongoClient(mongo_uri) as client:
+        client.drop_database(own.db)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import typer
 
 from quantflow_nodes.commands.console import out, print_json, summary_table
 from quantflow_nodes.commands.run import AsJson
-from schemas.collections import COLLECTIONS, ensure_collections
+from schemas.collections import COLLECTIONS, ensure_collections, settle_signal_ttl
 from schemas.console import configure_logging
 from schemas.embedded import EmbeddedServer
 from schemas.errors import InputError
@@ -83,10 +83,13 @@ def uri() -> None:
 
 @app.command()
 def init() -> None:
-    """Make every collection and index that is missing; doing it again changes nothing."""
+    """Make what collections and indexes are missing, and settle how long signals are kept (QUANTFLOW_SIGNAL_TTL_DAYS).
+
+    Doing it again changes nothing.
+    """
     settings = _settings()
     with connect(settings) as db:
-        made = ensure_collections(db, settings.signal_ttl_days)
+        made = ensure_collections(db) + settle_signal_ttl(db, settings.signal_ttl_days)
         out.print(f"The database {settings.db} has all {len(COLLECTIONS)} collections and their indexes.")
     for line in made:
         out.print(f"  made {line}")
@@ -101,5 +104,6 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
         typer.confirm(f"Delete the database {settings.db} ({where}) with all its bars and signals?", abort=True)
     with connect(settings) as db:
         db.client.drop_database(settings.db)
-        ensure_collections(db, settings.signal_ttl_days)
+        ensure_collections(db)
+        settle_signal_ttl(db, settings.signal_ttl_days)
     out.print(f"The database {settings.db} is empty.")

@@ -10,7 +10,15 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import DuplicateKeyError
 
-from schemas.collections import COLLECTIONS, SIGNALS, TTL_INDEX, Store, bars_collection, ensure_collections
+from schemas.collections import (
+    COLLECTIONS,
+    SIGNALS,
+    TTL_INDEX,
+    Store,
+    bars_collection,
+    ensure_collections,
+    settle_signal_ttl,
+)
 from schemas.documents import (
     BarGap,
     DayBar,
@@ -187,11 +195,11 @@ def test_signals_end_by_age_where_that_is_set(fresh: Store) -> None:
 
     ensure_collections(fresh)
     assert seconds() is None
-    assert ensure_collections(fresh, 30) == ["index crypto_signals ts_ttl: signals are deleted after 30 days"]
+    assert settle_signal_ttl(fresh, 30) == ["index crypto_signals ts_ttl: signals are deleted after 30 days"]
     assert seconds() == 30 * 86_400
-    assert ensure_collections(fresh, 30) == []
-    assert ensure_collections(fresh, 7) == ["index crypto_signals ts_ttl: signals are deleted after 7 days"]
+    assert settle_signal_ttl(fresh, 30) == []
+    assert settle_signal_ttl(fresh, 7) == ["index crypto_signals ts_ttl: signals are deleted after 7 days"]
     assert seconds() == 7 * 86_400
-    assert ensure_collections(fresh, 24_855) != []
-    assert ensure_collections(fresh) == ["dropped index crypto_signals ts_ttl: signals are kept for ever"]
+    assert settle_signal_ttl(fresh, 24_855) != []
+    assert settle_signal_ttl(fresh, None) == ["dropped index crypto_signals ts_ttl: signals are kept for ever"]
     assert seconds() is None

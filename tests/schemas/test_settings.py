@@ -181,6 +181,12 @@ def test_a_secret_that_can_not_be_used_is_not_repeated() -> None:
     assert "hunter2" not in str(refused.value)
 
 
+def test_a_name_that_is_no_setting_is_refused() -> None:
+    """A misspelt key in Freqtrade's config must not be passed over silently."""
+    with pytest.raises(SettingsError, match=r"^tolerance_bar is no setting\. Did you mean tolerance_bars\? There are "):
+        ExternalSignalSettings.load(strategy_id="s", tolerance_bar=2)
+
+
 def test_an_env_file_that_can_not_be_read_is_a_sentence(tmp_path: Path) -> None:
     """It names the file."""
     (tmp_path / ".env").write_bytes(b"QUANTFLOW_DB=\xff\xfe\x00")
