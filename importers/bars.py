@@ -93,6 +93,8 @@ class Batch:
     asked_ms : (int, int) or None
         First and last open of the stretch that the venue was asked for completely: a bar missing there is absent at
         the venue. None where the source can not know, as a file can not.
+    rows_ahead : int or None
+        How many rows come from here on, these included, where the source knows it.
     notes : list of str
         Sentences for the user.
     """
@@ -100,6 +102,7 @@ class Batch:
     bars: Bars
     rejected: list[RejectedRow] = field(default_factory=list)
     asked_ms: tuple[int, int] | None = None
+    rows_ahead: int | None = None
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -45,7 +45,9 @@ class FileSeries:
             while end < len(bars) and bars.open_ms[end] == bars.open_ms[end - 1]:
                 end += 1
             notes = [note for note in (_torn_note(rejected, where),) if note]
-            yield Batch(bars.take(slice(start, end)), rejected, notes=notes)
+            yield Batch(
+                bars.take(slice(start, end)), rejected, rows_ahead=len(bars) - start + len(rejected), notes=notes
+            )
             start, rejected = end, []
 
 

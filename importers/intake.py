@@ -91,6 +91,8 @@ class SymbolIntake:
         else:
             write_rejects(self.run.db, self.symbol, self.timeframe, self.run.source, self.run.run_id, rejected)
             record_gaps(self.run.db, self.layout, Seen(written.present_ms, batch.asked_ms, refused_ms))
+        if batch.rows_ahead is not None:
+            self.progress.expect(self.counts.fetched + batch.rows_ahead)
         self.counts.fetched += batch.rows
         self.counts.inserted += written.inserted
         self.counts.changed += written.changed

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -53,13 +54,16 @@ class RunSummary:
         return asdict(self)
 
 
+_LEAST_WIDTH = 130
 _COUNTS = ("fetched", "inserted", "changed", "unchanged", "rejected", "gaps")
 
 
 def summary_table(summary: RunSummary, dry_run: bool) -> Table:
     """Return the summary as a table, a row for each symbol."""
     title = f"Import from {summary.source}, {summary.seconds:.1f} s, run {summary.run_id}"
-    table = Table(title=f"{title} (dry run: nothing was written)" if dry_run else title, title_justify="left")
+    table = Table(
+        title=f"{title} (dry run: nothing was written)" if dry_run else title, title_justify="left", box=box.SIMPLE_HEAD
+    )
     table.add_column("symbol", no_wrap=True)
     table.add_column("tf")
     for name in _COUNTS:
@@ -82,7 +86,7 @@ def print_gaps(gaps: list[BarGap], as_json: bool) -> None:
     if as_json:
         sys.stdout.write(orjson.dumps({"gaps": [gap.model_dump() for gap in gaps]}).decode() + "\n")
         return
-    table = Table(title=f"Gaps in stored bars: {len(gaps):,}", title_justify="left")
+    table = Table(title=f"Gaps in stored bars: {len(gaps):,}", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("symbol", "tf", "first missing", "last missing"):
         table.add_column(name, no_wrap=True)
     table.add_column("bars", justify="right")
@@ -96,8 +100,8 @@ def print_gaps(gaps: list[BarGap], as_json: bool) -> None:
 
 def _print(table: Table) -> None:
     console = Console()
-    # Where output goes to a file or a pipe the table is as wide as it needs: nobody can widen that window.
-    (console if console.is_terminal else Console(width=200)).print(table)
+    # In a narrow window, as in a file or a pipe, the lines are longer than the window: a figure is never cut off.
+    (console if console.width >= _LEAST_WIDTH else Console(width=_LEAST_WIDTH)).print(table)
 
 
 def _short(time: str | None) -> str:

@@ -135,9 +135,6 @@ async def _store(venue: Venue, market: Market, intake: SymbolIntake, stretch: St
         async for batch in _pages(venue, market, intake, stretch):
             if writing is not None:
                 await writing
-            elif len(batch.bars):  # the first page tells where the bars begin
-                step = intake.timeframe.seconds * 1000
-                intake.progress.expect((stretch.end_ms - int(batch.bars.open_ms[0])) // step)
             writing = asyncio.create_task(asyncio.to_thread(intake.take, batch, now_ms))
     finally:
         # What was fetched is kept, also where a later page failed or the user has interrupted.
@@ -157,10 +154,15 @@ async def _pages(venue: Venue, market: Market, intake: SymbolIntake, stretch: St
         table = table[np.argsort(table[:, 0], kind="stable")]
         opens = table[:, 0].astype(np.int64)
         inside = (opens >= start) & (opens < stretch.end_ms)
-        is_end = not inside.any() and (venue.pages_from_any_start or count < limit)
-        following = stretch.end_ms if is_end or (opens >= stretch.end_ms).any() else start + limit * step
-        if inside.any() and not (opens >= stretch.end_ms).any():
+        if (opens >= stretch.end_ms).any():
+            following = stretch.end_ms
+        elif inside.any():
             following = int(opens[inside][-1]) // step * step + step
+        else:  # an empty page is the end at venues that are known; others are asked window by window
+            following = stretch.end_ms if venue.pages_from_any_start else start + limit * step
         bars = Bars.of(intake.symbol, intake.timeframe, opens[inside], table[inside, 1:])
-        yield Batch(bars, asked_ms=(start, following - step))
+        ahead = (stretch.end_ms - int(bars.open_ms[0])) // step if len(bars) else None
+        # Only of a venue that is known to give the first bars from a start on can one say that it lacks the others.
+        asked = (start, min(following, stretch.end_ms) - step) if venue.pages_from_any_start else None
+        yield Batch(bars, asked_ms=asked, rows_ahead=ahead)
         start = following
