@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
+from pymongo import DeleteOne, InsertOne, ReplaceOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
@@ -221,12 +221,15 @@ class _Writer:
     def _keep(self, contents: Sequence[Stored], *, retracted: bool) -> None:
         """Store earlier contents under their key and version: once, however often a killed run is repeated."""
         fate = {"replaced_at": self._added()["updated_at"], "replaced_by": self._run_id, "retracted": retracted}
-        operations = []
-        for present in contents:
-            content = {name: value for name, value in present.items() if name != "_id"}
-            key = {name: present[name] for name in (*SIGNAL_KEY, "version")}
-            operations.append(UpdateOne(key, {"$set": {**content, **fate}}, upsert=True))
-        self._write(self._revisions, operations)
+        revisions = [_without_id(one) | fate for one in contents]
+        try:
+            self._revisions.bulk_write([InsertOne(revision) for revision in revisions], ordered=False)
+        except BulkWriteError as error:
+            failed = error.details["writeErrors"]
+            if any(item["code"] != _DUPLICATE_KEY for item in failed):
+                raise
+            begun = [revisions[item["index"]] for item in failed]  # by a run that was killed before it replaced them
+            self._write(self._revisions, [ReplaceOne(_revision_key(one), _without_id(one)) for one in begun])
 
     def _added(self) -> dict[str, Any]:
         now = self._now + timedelta(seconds=time.monotonic() - self._asked)
@@ -250,6 +253,14 @@ class _Writer:
             raise LockedError(
                 "Another writer changed some of these signals at the same moment. Nothing is lost; run it again."
             )
+
+
+def _revision_key(revision: Stored) -> dict[str, Any]:
+    return {name: revision[name] for name in (*SIGNAL_KEY, "version")}
+
+
+def _without_id(document: Stored) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name != "_id"}
 
 
 def _document(signal: Signal, version: int, added: Mapping[str, Any]) -> dict[str, Any]:

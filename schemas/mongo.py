@@ -1,5 +1,6 @@
 """The connection to MongoDB: the server that a URI names, or the embedded one; its failures become sentences."""
 
+import atexit
 import re
 import warnings
 from collections.abc import Iterator
@@ -128,7 +129,11 @@ def _unusable_uri(detail: str) -> SettingsError:
     )
 
 
-_pooled_client = lru_cache(maxsize=4)(_client)
+@lru_cache(maxsize=4)
+def _pooled_client(uri: str, timeout_s: float) -> MongoClient[dict[str, Any]]:
+    client = _client(uri, timeout_s)
+    atexit.register(client.close)
+    return client
 
 
 def server_time(db: Store) -> datetime:
