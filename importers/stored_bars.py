@@ -9,7 +9,7 @@ from pymongo import ASCENDING, DESCENDING
 
 from importers.bar_documents import BarLayout, Rows, decoded
 from importers.bars import OHLCV, Bars, Milliseconds
-from importers.raw_replies import read_replies
+from importers.raw_replies import documents_of, read_replies, rows_of
 from schemas.collections import Store
 
 
@@ -43,9 +43,9 @@ def difference(db: Store, layout: BarLayout, bars: Bars, rows: Rows) -> Differen
     found = _Found(layout, bars, rows)
     query = layout.range_filter(int(bars.open_ms[0]), int(bars.open_ms[-1]))
     for reply in read_replies(db, layout.collection, query, {"symbol": ASCENDING, layout.key_field: ASCENDING}):
-        views = reply.views(layout.width)
+        views = rows_of(reply, layout.width)
         if views is None:
-            for document in reply.documents():
+            for document in documents_of(reply):
                 found.add_document(document)
             continue
         for view in views:
