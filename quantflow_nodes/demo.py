@@ -10,7 +10,8 @@ from typing import Any
 
 import orjson
 
-from quantflow_nodes.programs import Venue, clean_environment, find_program, running_venue, shared_folder
+from quantflow_nodes.parity import DISAGREES
+from quantflow_nodes.programs import Venue, clean_environment, find_program, make_folder, running_venue, shared_file
 from schemas.embedded import temporary_server
 from schemas.errors import QuantFlowError
 
@@ -52,7 +53,7 @@ class Demo:
             Where a step fails; everything that was started has ended then.
         """
         started = time.perf_counter()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         with temporary_server() as (server, uri), running_venue(self._venue_arguments()) as venue:
             version = server.running().version
             self.say(f"1. The embedded MongoDB {version} runs at {uri.split('/?')[0]} ({_since(started)})")
@@ -115,14 +116,14 @@ class Demo:
         started = time.perf_counter()
         self.say("6. freqtrade backtesting --strategy ExternalSignalStrategy on these signals, beside our own trades:")
         ended = subprocess.run([find_program("quantflow", "freqtrade"), "parity", str(self._graph)], **self._options)
-        if ended.returncode not in (0, 1):
+        if ended.returncode not in (0, DISAGREES):
             raise DemoFailedError(f"quantflow parity ended with exit code {ended.returncode}.")
         self.say(f"   ({_since(started)})")
         return bool(ended.returncode == 0)
 
     @property
     def _graph(self) -> Path:
-        return shared_folder("examples") / GRAPH
+        return shared_file(f"examples/{GRAPH}")
 
     @property
     def _options(self) -> dict[str, Any]:

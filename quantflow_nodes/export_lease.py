@@ -1,15 +1,13 @@
 """One export of a strategy at a time: a lease in MongoDB that ends by itself when its holder dies."""
 
-import os
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-import psutil
 from pymongo.errors import DuplicateKeyError
 
+from quantflow_nodes.process_identity import has_died, own_identity
 from schemas.collections import SIGNAL_EXPORT_LEASES, Store
 from schemas.errors import LockedError
 from schemas.mongo import server_time
@@ -47,19 +45,14 @@ def export_lease(db: Store, strategy_id: str, run_id: str, lease_s: float) -> It
 
 def _take(db: Store, strategy_id: str, run_id: str, lease_s: float) -> None:
     now = server_time(db)
-    lease = {
-        "run_id": run_id,
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "expires_at": now + timedelta(seconds=lease_s),
-    }
+    lease = {"run_id": run_id, **own_identity(), "expires_at": now + timedelta(seconds=lease_s)}
     leases = db[SIGNAL_EXPORT_LEASES]
     try:
         leases.insert_one({"_id": strategy_id, **lease})
         return
     except DuplicateKeyError:
         held: Any = leases.find_one({"_id": strategy_id})
-    if held is not None and held["expires_at"] > now and not _holder_died(held):
+    if held is not None and held["expires_at"] > now and not has_died(held):
         raise LockedError(
             f"Run {held['run_id']} is exporting {strategy_id} now (pid {held['pid']} on {held['host']}). "
             "Two exports of one strategy would mix their signals: run this one again when that one has ended."
@@ -67,7 +60,3 @@ def _take(db: Store, strategy_id: str, run_id: str, lease_s: float) -> None:
     void = {"_id": strategy_id, "run_id": held["run_id"]} if held else {"_id": strategy_id, "run_id": ""}
     if leases.find_one_and_replace(void, lease) is None:
         raise LockedError(f"Another run began to export {strategy_id} at this moment. Run this one again.")
-
-
-def _holder_died(held: dict[str, Any]) -> bool:
-    return bool(held["host"] == socket.gethostname()) and not psutil.pid_exists(held["pid"])

@@ -12,7 +12,7 @@ import pandas as pd
 import structlog
 
 from quantflow_nodes.ports import Bars
-from quantflow_nodes.programs import clean_environment, find_program, running_venue, shared_folder
+from quantflow_nodes.programs import clean_environment, find_program, running_venue, shared_file
 from schemas.errors import QuantFlowError, StoreError
 from schemas.settings import Settings
 from schemas.symbols import Symbol
@@ -22,11 +22,23 @@ STRATEGY = "ExternalSignalStrategy"
 # not depend on the stake, so a large fixed one, from a wallet that no loss empties, takes that rounding out of sight.
 STAKE_QUOTE = 1_000_000
 WALLET_QUOTE = 1_000_000_000_000
+_TRADE_TYPES = {
+    "symbol": "object",
+    "open_time": "datetime64[ms, UTC]",
+    "close_time": "datetime64[ms, UTC]",
+    "open_rate": "float64",
+    "close_rate": "float64",
+    "profit_ratio": "float64",
+    "exit_reason": "object",
+    "enter_tag": "object",
+}
 log = structlog.get_logger()
 
 
 class FreqtradeError(QuantFlowError):
     """Freqtrade ended with an error; the message holds what it said."""
+
+    exit_code = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +70,7 @@ def freqtrade_trades(request: BacktestRequest, settings: Settings) -> pd.DataFra
     Raises
     ------
     FreqtradeError
-        Where Freqtrade does not end well.
+        Where Freqtrade does not end well; its log stays in the folder.
     """
     symbols = [Symbol.parse(name) for name in request.bars.symbols]
     data = request.folder / "data" / "binance"
@@ -76,8 +88,8 @@ def freqtrade_trades(request: BacktestRequest, settings: Settings) -> pd.DataFra
 def _copy_strategy(folder: Path) -> None:
     """Copy the strategy alone: a parameter file that hyperopt left beside the original would change its stops."""
     (folder / "strategies").mkdir(exist_ok=True)
-    name = f"{STRATEGY}.py"
-    shutil.copyfile(shared_folder("freqtrade_user_data") / "strategies" / name, folder / "strategies" / name)
+    name = f"strategies/{STRATEGY}.py"
+    shutil.copyfile(shared_file(f"freqtrade_user_data/{name}"), folder / name)
 
 
 def _write_feather(bars: Bars, symbol: Symbol, folder: Path) -> None:
@@ -89,19 +101,22 @@ def _write_feather(bars: Bars, symbol: Symbol, folder: Path) -> None:
 
 
 def _venue_arguments(request: BacktestRequest, symbols: list[Symbol]) -> list[str]:
-    """The venue only has to know the pairs: Freqtrade asks it for its markets and nothing else."""
+    """The venue only has to know the pairs and their ticks: Freqtrade asks it for its markets and nothing else.
+
+    It takes bars of 1m without a gap, so that is what the prices are given as, whatever their timeframe.
+    """
     arguments = []
     for symbol in symbols:
         path = request.folder / f"{symbol.venue_name}.csv"
         own = request.bars.data.loc[request.bars.data["symbol"] == str(symbol)]
-        columns = ["datetime", "open", "high", "low", "close", "volume"]
-        own[columns].rename(columns={"datetime": "date"}).to_csv(path, index=False)
+        minutes = pd.date_range("2020-01-01", periods=len(own), freq="1min", tz="UTC")
+        own[["open", "high", "low", "close", "volume"]].assign(date=minutes).to_csv(path, index=False)
         arguments += ["--bars", f"{symbol.base}/{symbol.quote}={path}"]
     return arguments
 
 
 def _config(request: BacktestRequest, symbols: list[Symbol], url: str) -> dict[str, Any]:
-    base: dict[str, Any] = orjson.loads((shared_folder("freqtrade_user_data") / "config.backtest.json").read_bytes())
+    base: dict[str, Any] = orjson.loads(shared_file("freqtrade_user_data/config.backtest.json").read_bytes())
     rest = dict.fromkeys(("public", "private"), f"{url}/api/v3")
     return base | {
         "timeframe": request.bars.timeframe.name,
@@ -162,34 +177,27 @@ def _run(request: BacktestRequest, config: Path, settings: Settings) -> None:
 def _last_error(output: Path) -> str:
     lines = output.read_text(errors="replace").splitlines()
     errors = [line.split(" - ERROR - ", 1)[-1] for line in lines if " - ERROR - " in line] or lines[-3:]
-    return f"freqtrade backtesting failed: {' '.join(errors)[-600:]} The whole log is {output}."
+    said = " ".join(errors)[-600:]
+    return f"freqtrade backtesting failed: {said} With --keep FOLDER its log stays, as {output.name}."
 
 
 def _read_trades(folder: Path, symbols: dict[str, str]) -> pd.DataFrame:
     newest = folder / orjson.loads((folder / ".last_result.json").read_bytes())["latest_backtest"]
     with zipfile.ZipFile(newest) as archive:
         result = orjson.loads(archive.read(newest.with_suffix(".json").name))
+    return trades_of(result["strategy"][STRATEGY]["trades"], symbols)
+
+
+def trades_of(trades: list[dict[str, Any]], symbols: dict[str, str]) -> pd.DataFrame:
+    """Return Freqtrade's trades, as its result file lists them, as the frame that `freqtrade_trades` describes."""
     rows = [
         {
             "symbol": symbols[trade["pair"]],
             "open_time": pd.Timestamp(trade["open_timestamp"], unit="ms", tz="UTC"),
             "close_time": pd.Timestamp(trade["close_timestamp"], unit="ms", tz="UTC"),
-            "open_rate": float(trade["open_rate"]),
-            "close_rate": float(trade["close_rate"]),
-            "profit_ratio": float(trade["profit_ratio"]),
-            "exit_reason": trade["exit_reason"],
-            "enter_tag": trade["enter_tag"],
+            **{name: trade[name] for name in ("open_rate", "close_rate", "profit_ratio", "exit_reason", "enter_tag")},
         }
-        for trade in result["strategy"][STRATEGY]["trades"]
+        for trade in trades
     ]
-    columns = [
-        "symbol",
-        "open_time",
-        "close_time",
-        "open_rate",
-        "close_rate",
-        "profit_ratio",
-        "exit_reason",
-        "enter_tag",
-    ]
-    return pd.DataFrame(rows, columns=columns).sort_values(["symbol", "open_time"], ignore_index=True)
+    frame = pd.DataFrame(rows, columns=list(_TRADE_TYPES)).astype(_TRADE_TYPES)
+    return frame.sort_values(["symbol", "open_time"], ignore_index=True)

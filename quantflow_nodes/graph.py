@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise GraphError(f"the key in line {key_node.start_mark.line + 1} is no word or number")
             if key in seen:
                 raise GraphError(f"{key} stands twice, the second time in line {key_node.start_mark.line + 1}")
             seen.add(key)
@@ -110,7 +113,7 @@ def parse_graph(text: str, source: str, folder: Path, changes: list[str] | None 
     except ValidationError as error:
         raise GraphError(f"The graph {source} has not the form of a graph:\n" + _lines(error)) from None
     for name in parsed.nodes:
-        if not re.match(NAME, name):
+        if not re.fullmatch(NAME, name):
             raise GraphError(f"The node name {name!r} of {source} must be letters, digits, _ and -, without a dot.")
     return Graph(parsed.name, parsed.nodes, parsed.description, folder)
 
@@ -119,7 +122,7 @@ def _read_yaml(text: str, source: str) -> Any:
     try:
         return yaml.load(text, _UniqueKeyLoader)  # noqa: S506 - derived from SafeLoader
     except GraphError as error:
-        raise GraphError(f"The graph {source} is ambiguous: {error}.") from None
+        raise GraphError(f"The graph {source} can not be read: {error}.") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "its text"
@@ -137,7 +140,10 @@ def _apply(content: dict[str, Any], change: str) -> None:
     if not isinstance(nodes, dict) or not isinstance(nodes.get(node), dict):
         names = ", ".join(map(str, nodes)) if isinstance(nodes, dict) else "none"
         raise GraphError(f"--set {change}: there is no node {node}. The graph has {names}.")
-    nodes[node] = {**nodes[node], "params": {**(nodes[node].get("params") or {}), param: _read_yaml(value, "--set")}}
+    params = nodes[node].get("params") or {}
+    if not isinstance(params, dict):
+        raise GraphError(f"--set {change}: the params of {node} must be a mapping, found {type(params).__name__}.")
+    nodes[node] = {**nodes[node], "params": {**params, param: _read_yaml(value, "--set")}}
 
 
 def _lines(error: ValidationError) -> str:

@@ -17,8 +17,11 @@ from quantflow_nodes.workflow import run_graph
 from schemas.errors import GraphError
 from schemas.mongo import serve
 from schemas.settings import Settings
+from schemas.symbols import Symbol
 
 PROFIT_RATIO_TOLERANCE = 1e-12
+DISAGREES = 7
+"""Exit code of commands that found a trade on which the two sides do not agree."""
 _EXACT = ("close_time", "open_rate", "close_rate")
 
 
@@ -100,6 +103,7 @@ def graph_parity(plan: Plan, settings: Settings, folder: Path, observe: Observer
     costs, exported = plan.nodes[backtest].params, plan.nodes[export].params
     if not isinstance(costs, BacktestParams) or not isinstance(exported, ExportSignalsParams):
         raise GraphError("The backtest and export_signals nodes of the graph have parameters of another kind.")
+    _check_comparable(exported, export)
     if costs.slippage_bps:
         raise GraphError(
             f"{backtest}: slippage_bps is {costs.slippage_bps:g}, and Freqtrade's backtest fills without slippage. "
@@ -109,6 +113,7 @@ def graph_parity(plan: Plan, settings: Settings, folder: Path, observe: Observer
         outputs = run_graph(plan, served, observe).result.outputs[backtest]
         if not isinstance(outputs, BacktestOutputs):
             raise GraphError(f"{backtest}: a backtest node's outputs were needed.")
+        _check_spot(outputs.bars)
         request = BacktestRequest(outputs.bars, exported.strategy_id, costs.fee_bps / BPS, folder)
         observe("freqtrade backtesting", "running", None)
         started = time.perf_counter()
@@ -122,6 +127,22 @@ def count_missing(bars: Bars) -> int:
     times = pd.Series(bars.times_ms).groupby(bars.data["symbol"].to_numpy(), sort=False)
     expected = (times.max() - times.min()) // (bars.timeframe.seconds * 1000) + 1
     return int((expected - times.size()).sum())
+
+
+def _check_comparable(exported: ExportSignalsParams, node: str) -> None:
+    if exported.value != "action":
+        raise GraphError(
+            f"{node}: trades of a {exported.value} can not be compared: Freqtrade turns it into entries and stakes "
+            f"by its own settings. Compare with --set {node}.value=action --set {node}.emit=changes."
+        )
+
+
+def _check_spot(bars: Bars) -> None:
+    perpetual = [name for name in bars.symbols if Symbol.parse(name).settle]
+    if perpetual:
+        raise GraphError(
+            f"Parity compares spot trades; {', '.join(perpetual)} is a perpetual, where Freqtrade adds funding."
+        )
 
 
 def _only(plan: Plan, kind: type[Any]) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import orjson
 
-from schemas.errors import StoreError, VenueError
+from schemas.errors import InputError, VenueError
 
 _READY_TIMEOUT_S = 60.0
 
@@ -32,28 +32,44 @@ def find_program(name: str, extra: str) -> str:
 
     Raises
     ------
-    StoreError
+    InputError
         Where it is not installed.
     """
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.is_file() else shutil.which(name)
     if found is None:
-        raise StoreError(f"The command {name} is not installed. Install it with: pip install 'quantflow[{extra}]'.")
+        raise InputError(f"The command {name} is not installed. Install it with: pip install 'quantflow[{extra}]'.")
     return found
 
 
-def shared_folder(name: str) -> Path:
-    """Return a folder that comes with QuantFlow (`freqtrade_user_data`, `examples`): of the checkout, or installed.
+def shared_file(name: str) -> Path:
+    """Return a file that comes with QuantFlow, such as `examples/btc_momentum_1m.yaml`: of the checkout, or installed.
 
     Raises
     ------
-    StoreError
+    InputError
         Where neither is found.
     """
-    for folder in (Path(__file__).parents[1] / name, Path(sys.prefix) / "share" / "quantflow" / name):
-        if folder.is_dir():
-            return folder
-    raise StoreError(f"The folder {name} of QuantFlow is not installed; reinstall quantflow.")
+    for root in (Path(__file__).parents[1], Path(sys.prefix) / "share" / "quantflow"):
+        if (root / name).is_file():
+            return root / name
+    raise InputError(f"The file {name} of QuantFlow is not installed; reinstall quantflow.")
+
+
+def make_folder(path: Path) -> Path:
+    """Return a folder that can be written, made where it is missing.
+
+    Raises
+    ------
+    InputError
+        Where it can not be.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError as error:
+        raise InputError(f"A folder that can be written was needed; {path} is none: {error.strerror}.") from None
 
 
 @contextmanager

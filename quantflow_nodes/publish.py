@@ -3,9 +3,11 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from pymongo import DeleteOne, InsertOne, ReplaceOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
@@ -20,26 +22,44 @@ from schemas.timeframes import Timeframe
 CHUNK = 5_000
 _CONTENT = ("symbol", "action", "score", "weight", "valid_until", "note", "source")
 _DUPLICATE_KEY = 11000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Key = tuple[str, datetime]
 Stored = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """The stretch of bars of one pair about which an export says everything that it has to say.
+    """The bars of one pair about which an export says everything that it has to say.
 
-    Signals that are stored for the stretch and that the export does not repeat are retracted: the research that gave
-    them no longer does. Both ends are opens of bars and belong to the stretch.
+    A signal that is stored for one of these bars and that the export does not repeat is retracted: the research that
+    gave it no longer does. Signals of other bars are not touched.
+
+    Attributes
+    ----------
+    pair : str
+        The pair.
+    bars_ms : int64 array, shape (n,)
+        Opens of the bars, milliseconds since the epoch, ascending.
     """
 
     pair: str
-    first: datetime
-    last: datetime
+    bars_ms: npt.NDArray[np.int64]
+
+    def covers(self, ts: datetime) -> bool:
+        """Tell whether the bar that opened at `ts` is among them."""
+        wanted = _milliseconds(ts)
+        place = int(np.searchsorted(self.bars_ms, wanted))
+        return place < self.bars_ms.size and int(self.bars_ms[place]) == wanted
+
+    @property
+    def ends(self) -> list[datetime]:
+        """The first and the last of the bars; nothing where there are none."""
+        return [_EPOCH + timedelta(milliseconds=int(ms)) for ms in self.bars_ms[[0, -1]]] if self.bars_ms.size else []
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """All that one export publishes: signals of one strategy and timeframe, and the stretches they cover."""
+    """All that one export publishes: signals of one strategy and timeframe, and the bars that it has an opinion on."""
 
     strategy_id: str
     timeframe: Timeframe
@@ -103,10 +123,18 @@ def publish_signals(db: Store, batch: Batch, run_id: str, *, skew_s: float, leas
         _check(batch)
         difference = _difference(db, batch, closed)
         writer = _Writer(db, run_id, now, renew)
-        writer.insert(difference.inserts, _retracted_versions(db, batch))
+        writer.insert(difference.inserts, _earlier_versions(db, batch, difference.inserts))
         writer.replace(difference.changes)
         writer.retract(difference.retractions)
         return _record(db, batch, run_id, difference, refused=len(batch.signals) - len(closed))
+
+
+def _milliseconds(time: datetime) -> int:
+    return (time - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _times(batch: Batch) -> list[datetime]:
+    return [signal.ts for signal in batch.signals] + [end for opinion in batch.opinions for end in opinion.ends]
 
 
 def _has_closed(ts: datetime, timeframe: Timeframe, now: datetime, skew_s: float) -> bool:
@@ -115,6 +143,7 @@ def _has_closed(ts: datetime, timeframe: Timeframe, now: datetime, skew_s: float
 
 def _check(batch: Batch) -> None:
     seen: set[Key] = set()
+    symbols: dict[str, str] = {}
     for signal in batch.signals:
         if (signal.strategy_id, signal.timeframe) != (batch.strategy_id, batch.timeframe.name):
             raise SignalError(
@@ -127,11 +156,16 @@ def _check(batch: Batch) -> None:
                 "export. Each bar gives at most one."
             )
         seen.add((signal.pair, signal.ts))
+        if symbols.setdefault(signal.pair, signal.symbol) != signal.symbol:
+            raise SignalConflictError(
+                f"{batch.strategy_id} would publish {signal.pair} from both {symbols[signal.pair]} and {signal.symbol}."
+                " One pair takes signals from one symbol: export each under its own strategy_id."
+            )
 
 
 def _scope(batch: Batch) -> dict[str, Any]:
     """The filter for what is stored where the batch has something to say; it begins with the unique key's prefix."""
-    times = [signal.ts for signal in batch.signals] + [end for o in batch.opinions for end in (o.first, o.last)]
+    times = _times(batch)
     pairs = sorted({signal.pair for signal in batch.signals} | {opinion.pair for opinion in batch.opinions})
     scope: dict[str, Any] = {
         "strategy_id": batch.strategy_id,
@@ -160,10 +194,9 @@ def _difference(db: Store, batch: Batch, closed: Sequence[Signal]) -> _Differenc
             difference.unchanged += 1
         else:
             difference.changes.append((signal, present))
-    stretches = {opinion.pair: opinion for opinion in batch.opinions}
+    opinions = {opinion.pair: opinion for opinion in batch.opinions}
     for (pair, ts), present in stored.items():
-        stretch = stretches.get(pair)
-        if stretch is not None and stretch.first <= ts <= stretch.last:
+        if pair in opinions and opinions[pair].covers(ts):
             difference.retractions.append(present)
     return difference
 
@@ -172,9 +205,11 @@ def _content(document: Stored) -> tuple[Any, ...]:
     return tuple(document.get(name) for name in _CONTENT)
 
 
-def _retracted_versions(db: Store, batch: Batch) -> dict[Key, int]:
-    """The newest version that each key had before it was retracted: a signal that comes back goes on from there."""
-    revisions = db[SIGNAL_REVISIONS].find(_scope(batch) | {"retracted": True}, {"pair": 1, "ts": 1, "version": 1})
+def _earlier_versions(db: Store, batch: Batch, inserts: Sequence[Signal]) -> dict[Key, int]:
+    """The newest version that a key had before it was retracted or aged out: a signal that comes back goes on."""
+    if not inserts:
+        return {}
+    revisions = db[SIGNAL_REVISIONS].find(_scope(batch), {"pair": 1, "ts": 1, "version": 1})
     versions: dict[Key, int] = {}
     for doc in revisions:
         key = (doc["pair"], doc["ts"])
@@ -226,7 +261,7 @@ class _Writer:
             self._revisions.bulk_write([InsertOne(revision) for revision in revisions], ordered=False)
         except BulkWriteError as error:
             failed = error.details["writeErrors"]
-            if any(item["code"] != _DUPLICATE_KEY for item in failed):
+            if not _only_doubles(error):
                 raise
             begun = [revisions[item["index"]] for item in failed]  # by a run that was killed before it replaced them
             self._write(self._revisions, [ReplaceOne(_revision_key(one), _without_id(one)) for one in begun])
@@ -246,13 +281,18 @@ class _Writer:
             done = collection.bulk_write(operations, ordered=False)
             reached = done.inserted_count + done.matched_count + done.upserted_count + done.deleted_count
         except BulkWriteError as error:
-            if any(item["code"] != _DUPLICATE_KEY for item in error.details["writeErrors"]):
+            if not _only_doubles(error):
                 raise
             reached = 0
         if reached < len(operations):
             raise LockedError(
                 "Another writer changed some of these signals at the same moment. Nothing is lost; run it again."
             )
+
+
+def _only_doubles(error: BulkWriteError) -> bool:
+    failed = error.details["writeErrors"]
+    return bool(failed) and all(item["code"] == _DUPLICATE_KEY for item in failed)
 
 
 def _revision_key(revision: Stored) -> dict[str, Any]:
@@ -269,9 +309,8 @@ def _document(signal: Signal, version: int, added: Mapping[str, Any]) -> dict[st
 
 def _record(db: Store, batch: Batch, run_id: str, difference: _Difference, refused: int) -> ExportCounts:
     now = server_time(db)
-    firsts = [opinion.first for opinion in batch.opinions] + [signal.ts for signal in batch.signals]
-    lasts = [opinion.last for opinion in batch.opinions] + [signal.ts for signal in batch.signals]
-    last = max(lasts, default=None)
+    times = _times(batch)
+    last = max(times, default=None)
     delay_s = None if last is None else (now - last - batch.timeframe.delta).total_seconds()
     counts = ExportCounts(
         inserted=len(difference.inserts),
@@ -286,7 +325,7 @@ def _record(db: Store, batch: Batch, run_id: str, difference: _Difference, refus
         strategy_id=batch.strategy_id,
         timeframe=batch.timeframe.name,
         pairs=sorted({opinion.pair for opinion in batch.opinions} | {signal.pair for signal in batch.signals}),
-        first_ts=min(firsts, default=None),
+        first_ts=min(times, default=None),
         last_ts=last,
         inserted=counts.inserted,
         changed=counts.changed,

@@ -63,6 +63,8 @@ def _checked(type_name: str, load: Any) -> NodeClass:
         raise GraphError(f"the type {type_name} can not be imported: {type(error).__name__}: {error}.") from error
     if not (inspect.isclass(found) and issubclass(found, Node)):
         raise GraphError(f"the type {type_name} is no Node: derive a class from quantflow_nodes.node.Node.")
+    if inspect.isabstract(found):
+        raise GraphError(f"the type {type_name} has no `run`, which every node must have.")
     if not hasattr(found, "params_model"):
         raise GraphError(
             f"{type_name} does not say what it takes: derive it from Node[YourParams, YourInputs, YourOutputs]."

@@ -1,17 +1,14 @@
 """Keeps a run in `workflow_runs`: the graph as it was, versions, the range of data, and each node's fate."""
 
-import os
 import platform
-import socket
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
-import psutil
-
 from quantflow_nodes.node import Ports, RunContext
 from quantflow_nodes.plan import Plan
 from quantflow_nodes.ports import Bars
+from quantflow_nodes.process_identity import has_died, own_identity
 from schemas.collections import WORKFLOW_RUNS, Store
 from schemas.documents import NodeRun, NodeState, RunState, WorkflowRun
 from schemas.mongo import server_time
@@ -38,8 +35,7 @@ class RunRecord:
             versions=versions(),
             state="running",
             started_at=server_time(db),
-            host=socket.gethostname(),
-            pid=os.getpid(),
+            **own_identity(),
             nodes={name: NodeRun(type=node.type, state="waiting") for name, node in plan.nodes.items()},
         )
         db[WORKFLOW_RUNS].insert_one(run.to_mongo())
@@ -82,8 +78,8 @@ class RunRecord:
 
 def close_abandoned_runs(db: Store) -> int:
     """Mark the runs of this host whose process has died as interrupted, and return how many there were."""
-    running = db[WORKFLOW_RUNS].find({"state": "running", "host": socket.gethostname()}, {"run_id": 1, "pid": 1})
-    dead = [run["run_id"] for run in running if not psutil.pid_exists(run["pid"])]
+    running = db[WORKFLOW_RUNS].find({"state": "running"}, {"run_id": 1, "host": 1, "pid": 1})
+    dead = [run["run_id"] for run in running if has_died(run)]
     if dead:
         change = {"$set": {"state": "interrupted", "error": "The process ended before the run did."}}
         db[WORKFLOW_RUNS].update_many({"run_id": {"$in": dead}}, change)

@@ -10,6 +10,7 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 import pandas as pd
+import structlog
 from pymongo.errors import PyMongoError
 
 from quantflow_nodes.node import Ports, RunContext
@@ -19,6 +20,7 @@ from quantflow_nodes.run_record import RunRecord
 from schemas.errors import QuantFlowError
 from schemas.mongo import store_errors
 
+log = structlog.get_logger()
 Observer = Callable[[str, str, float | None], None]
 
 
@@ -27,7 +29,9 @@ class NodeFailedError(QuantFlowError):
 
     def __init__(self, node: str, cause: Exception) -> None:
         known = isinstance(cause, QuantFlowError)
-        super().__init__(f"{node}: {cause}" if known else f"{node} failed with {type(cause).__name__}: {cause}")
+        trace = "QUANTFLOW_LOG_LEVEL=INFO shows where"
+        unforeseen = f"{node} failed with {type(cause).__name__}: {cause} ({trace})"
+        super().__init__(f"{node}: {cause}" if known else unforeseen)
         self.cause = cause
         if isinstance(cause, QuantFlowError):
             self.exit_code = cause.exit_code
@@ -122,13 +126,12 @@ class _Run:
     def _take_in(self, name: str, done: Future[tuple[Ports, float]]) -> None:
         try:
             outputs, seconds = done.result()
-        except Exception as error:  # a node may raise anything: the run ends with its sentence
+        except Exception as error:
             failure = NodeFailedError(name, error)
             failure.__cause__ = error
             self.failure = self.failure or failure
+            log.info("node_failed", node=name, run_id=self._context.run_id, exc_info=error)
             self._note(name, "failed", None, error=str(failure))
-            if self.failure is None:
-                raise
             return
         self.outputs[name], self.seconds[name] = outputs, seconds
         self._sorter.done(name)

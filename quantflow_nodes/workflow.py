@@ -64,7 +64,7 @@ def run_graph(
     executor : concurrent.futures.Executor, optional
         Where nodes run; by default threads of this process.
     report_folder : Path, optional
-        Where nodes' HTML reports are written; without it none are.
+        Folder in which nodes' HTML reports are written; without it none are.
 
     Raises
     ------
@@ -87,7 +87,6 @@ def write_reports(result: RunResult, folder: Path) -> list[Path]:
         page = node.node.report(node.params, result.outputs[name], replace(result.context, node=name))
         if page is not None:
             pages[name] = page
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, page in pages.items():
         path = folder / ("report.html" if len(pages) == 1 else f"report-{name}.html")

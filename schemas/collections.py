@@ -25,6 +25,7 @@ BAR_GAPS = "bar_gaps"
 WORKFLOW_RUNS = "workflow_runs"
 
 SIGNAL_KEY = ("strategy_id", "pair", "timeframe", "ts")
+REJECT_KEY = ("symbol", "timeframe", "time", "reason", "source", "row_digest")
 TTL_INDEX = "ts_ttl"
 _NAMESPACE_EXISTS = 48
 
@@ -65,13 +66,13 @@ COLLECTIONS = (
     Collection(
         IMPORT_REJECTS,
         "Rows that imports refused, with the reason.",
-        (Index(("symbol", "timeframe", "time", "reason", "source"), unique=True),),
+        (Index(REJECT_KEY, unique=True),),
     ),
     Collection(BAR_GAPS, "Stretches without bars.", (Index(("symbol", "timeframe", "start"), unique=True),)),
     Collection(
         WORKFLOW_RUNS,
         "One document a run of a graph.",
-        (Index(("run_id",), unique=True), Index(("name", "started_at"))),
+        (Index(("run_id",), unique=True), Index(("name", "started_at")), Index(("state",))),
     ),
 )
 

@@ -266,8 +266,10 @@ def temporary_server() -> Iterator[tuple[EmbeddedServer, str]]:
         with server.lease() as uri:
             yield server, uri
     finally:
-        server.stop()
-        shutil.rmtree(server.home, ignore_errors=True)
+        try:
+            server.stop()
+        finally:
+            shutil.rmtree(server.home, ignore_errors=True)
 
 
 def exec_with_lease(lease: IO[str], command: list[str], environment: dict[str, str]) -> None:

@@ -97,4 +97,7 @@ def parse_time(text: str, what: str) -> datetime:
         time = datetime.fromisoformat(text)
     except (ValueError, TypeError):
         raise TimeError(f"{what} must be a time such as 2022-01-01 or 2022-01-01T12:00:00Z, found {text!r}.") from None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    try:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except OverflowError:
+        raise TimeError(f"{what} must lie in the years 1 to 9999 UTC, found {text!r}.") from None

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
@@ -30,7 +31,7 @@ def summary_table(title: str, figures: dict[str, Any]) -> Table:
     table.add_column(justify="right")
     for name, value in figures.items():
         if value != []:
-            table.add_row(name.removesuffix("_s").replace("_", " "), figure(name, value))
+            table.add_row(name.removesuffix("_s").replace("_", " "), escape(figure(name, value)))
     return table
 
 

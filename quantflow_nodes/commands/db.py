@@ -10,7 +10,7 @@ from schemas.collections import COLLECTIONS, ensure_collections, settle_signal_t
 from schemas.console import configure_logging
 from schemas.embedded import EmbeddedServer
 from schemas.errors import InputError
-from schemas.mongo import connect, redact_uri
+from schemas.mongo import connect, pooled_database, redact_uri, serve, store_errors
 from schemas.settings import Settings
 
 app = typer.Typer(help="The database: make its collections, start, stop and look at the embedded server.")
@@ -88,11 +88,12 @@ def init() -> None:
     Doing it again changes nothing.
     """
     settings = _settings()
-    with connect(settings) as db:
-        made = ensure_collections(db) + settle_signal_ttl(db, settings.signal_ttl_days)
-        out.print(f"The database {settings.db} has all {len(COLLECTIONS)} collections and their indexes.")
-    for line in made:
-        out.print(f"  made {line}")
+    with serve(settings) as served, store_errors(served):
+        db = pooled_database(served)  # `connect` would make them unseen
+        done = ensure_collections(db) + settle_signal_ttl(db, settings.signal_ttl_days)
+    for line in done:
+        out.print(f"  {line}")
+    out.print(f"The database {settings.db} has all {len(COLLECTIONS)} collections and their indexes.")
 
 
 @app.command()

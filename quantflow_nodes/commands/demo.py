@@ -7,8 +7,7 @@ import typer
 
 from quantflow_nodes.commands.console import out
 from quantflow_nodes.demo import Demo
-
-DISAGREES = 1
+from quantflow_nodes.parity import DISAGREES
 
 
 def demo(

@@ -68,7 +68,7 @@ def _params(found: NodeClass) -> list[dict[str, Any]]:
 
 def _json_type(schema: dict[str, Any]) -> str:
     if "enum" in schema:
-        return " or ".join(schema["enum"])
+        return " or ".join(map(str, schema["enum"]))
     if "anyOf" in schema:
         return " or ".join(_json_type(part) for part in schema["anyOf"])
     return "list" if schema.get("type") == "array" else str(schema.get("type", "any"))

@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from quantflow_nodes.commands.console import out, print_json
 from quantflow_nodes.commands.run import AsJson, Changes, GraphPath
 from quantflow_nodes.commands.step_progress import step_progress
 from quantflow_nodes.graph import load_graph
-from quantflow_nodes.parity import Parity, graph_parity
+from quantflow_nodes.parity import DISAGREES, Parity, graph_parity
 from quantflow_nodes.plan import plan_graph
+from quantflow_nodes.programs import make_folder
 from schemas.console import configure_logging
 from schemas.settings import Settings
-
-DISAGREES = 1
 
 
 def parity(
@@ -28,7 +28,7 @@ def parity(
 ) -> None:
     """Run a graph, trade its signals with `freqtrade backtesting`, and compare trade by trade.
 
-    Times and rates must be equal, profit ratios within 1e-12. Exit code 1 where any trade differs. Needs the extras
+    Times and rates must be equal, profit ratios within 1e-12. Exit code 7 where any trade differs. Needs the extras
     freqtrade and venue.
 
     Example: quantflow parity examples/btc_momentum_1m.yaml --json
@@ -37,7 +37,7 @@ def parity(
     configure_logging(settings)
     plan = plan_graph(load_graph(graph, change))
     with tempfile.TemporaryDirectory(prefix="quantflow-parity-") as folder, step_progress(quiet=as_json) as progress:
-        result = graph_parity(plan, settings, keep.absolute() if keep else Path(folder), progress)
+        result = graph_parity(plan, settings, make_folder(keep.absolute()) if keep else Path(folder), progress)
     if as_json:
         print_json(result.as_dict())
     else:
@@ -70,7 +70,7 @@ def print_parity(result: Parity, show: int) -> None:
     if int(rows.sum()) < len(table):
         out.print(f"… {len(table) - int(rows.sum()):,} more trades are equal and not shown.")
     for difference in result.differences:
-        out.print(f"[red]{difference.symbol} {difference.open_time}[/red]: {difference.what}", soft_wrap=True)
+        out.print(f"[red]{difference.symbol} {difference.open_time}[/red]: {escape(difference.what)}", soft_wrap=True)
     if result.missing_bars:
         out.print(
             f"{result.missing_bars:,} bars are missing. Freqtrade puts flat candles in their place, so that trades "

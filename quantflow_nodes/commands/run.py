@@ -13,6 +13,7 @@ from quantflow_nodes.commands.console import out, print_json, summary_table
 from quantflow_nodes.commands.step_progress import step_progress
 from quantflow_nodes.graph import load_graph
 from quantflow_nodes.plan import plan_graph
+from quantflow_nodes.programs import make_folder
 from quantflow_nodes.workflow import run_graph
 from schemas.console import configure_logging
 from schemas.errors import InputError
@@ -49,8 +50,9 @@ def run(
     settings = Settings.load()
     configure_logging(settings)
     plan = plan_graph(load_graph(graph, change))
+    folder = make_folder(reports) if report else None
     with executor_of(cluster) as executor, step_progress(quiet=as_json) as progress:
-        finished = run_graph(plan, settings, progress, executor, reports if report else None)
+        finished = run_graph(plan, settings, progress, executor, folder)
     seconds = time.perf_counter() - started
     shown = finished.as_dict()
     if as_json:

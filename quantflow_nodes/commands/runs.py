@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from quantflow_nodes.commands.console import out, print_json
@@ -21,7 +22,7 @@ def runs(
 ) -> None:
     """List the newest runs of graphs, or show one with its graph, versions and nodes.
 
-    Examples: quantflow runs; quantflow runs 20220131T235959123-9f86d081
+    Examples: quantflow runs; quantflow runs 01a1fcde985ea9427eb1270f20c91782
     """
     settings = Settings.load()
     configure_logging(settings)
@@ -51,6 +52,6 @@ def _table(found: list[Any]) -> Table:
             f"{run['started_at']:%Y-%m-%d %H:%M:%S}",
             "–" if seconds is None else f"{seconds:.1f}",
             f"{run['data_bars']:,}" if "data_bars" in run else "–",
-            run.get("error", ""),
+            escape(run.get("error", "")),
         )
     return table

@@ -102,18 +102,19 @@ def _opinions(params: ExportSignalsParams, inputs: ExportSignalsInputs) -> tuple
 
 
 def make_batch(frame: SymbolFrame, values: "pd.Series[float]", params: ExportSignalsParams, source: str) -> Batch:
-    """Return the signals that a frame's values mean, and the stretches that they speak for.
+    """Return the signals that a frame's values mean, and the bars that they speak for.
 
     A NaN is no opinion: it gives no signal, and what is stored for its bar stays. Before its first opinion a symbol
     counts as flat, so that a first position of 0 gives no exit.
     """
     opinions, signals = [], []
-    known = values.notna()
-    for name, rows in frame.data.loc[known].groupby("symbol", sort=True):
+    data, values = frame.data.reset_index(drop=True), values.reset_index(drop=True)
+    opens_ms = frame.times_ms
+    for name, rows in data.loc[values.notna()].groupby("symbol", sort=True):
         symbol = Symbol.parse(str(name))
         times = [time.to_pydatetime() for time in rows["datetime"]]
         own = values.loc[rows.index].to_numpy(np.float64)
-        opinions.append(Opinion(symbol.pair, times[0], times[-1]))
+        opinions.append(Opinion(symbol.pair, opens_ms[rows.index.to_numpy()]))
         emitted = np.arange(own.size) if params.emit == "every_bar" else _changes(own, params.value)
         signals += [_signal(symbol, times[row], own[row], frame.timeframe, params, source) for row in emitted]
     return Batch(params.strategy_id, frame.timeframe, signals, opinions)

@@ -1,12 +1,13 @@
 """map_symbols: the same rows under other symbols."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from quantflow_nodes.node import Node, Params, Ports, RunContext, SameAs
 from quantflow_nodes.param_types import SymbolName
-from quantflow_nodes.ports import SymbolFrame
+from quantflow_nodes.ports import Bars, SymbolFrame
 from schemas.errors import InputError
 
 
@@ -45,4 +46,7 @@ class MapSymbols(Node[MapSymbolsParams, MapSymbolsInputs, MapSymbolsOutputs]):
             raise InputError(f"Two symbols would become one: {', '.join(frame.symbols)} to {', '.join(renamed)}.")
         symbols: Any = frame.data["symbol"].replace(params.mapping)
         data = frame.data.assign(symbol=symbols).sort_values(["symbol", "datetime"], ignore_index=True)
+        if isinstance(frame, Bars):
+            gaps = tuple(replace(gap, symbol=params.mapping.get(gap.symbol, gap.symbol)) for gap in frame.gaps)
+            return MapSymbolsOutputs(frame=Bars(data, frame.timeframe, gaps=gaps))
         return MapSymbolsOutputs(frame=frame.with_data(data))

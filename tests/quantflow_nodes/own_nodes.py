@@ -87,5 +87,11 @@ class PassOn(Node[Params, Frames, SameFrames]):
         return SameFrames(frame=inputs.frame)
 
 
+class WithoutRun(Node[Params, Pair, Number]):
+    """Forgets `run`."""
+
+    type_name = "without_run"
+
+
 class NotANode:
     """Just a class."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,25 @@ def test_runs_tells_what_ran(quantflow: Quantflow, graph: Path, db: Store) -> No
     refused(quantflow("runs", "nothing"), 2, "There is no run nothing.")
 
 
+def test_runs_shows_any_error_as_it_is(quantflow: Quantflow, db: Store) -> None:
+    """Brackets in a stored error are text, not markup."""
+    times = {"started_at": datetime(2022, 1, 1, tzinfo=UTC), "ended_at": datetime(2022, 1, 2, tzinfo=UTC)}
+    db[WORKFLOW_RUNS].insert_one({"run_id": "r", "name": "g", "state": "failed", "error": "odd [/x] text", **times})
+    assert "odd [/x] text" in quantflow("runs").stdout
+
+
+def test_a_report_folder_that_can_not_be_written_stops_the_run_before_it_starts(
+    quantflow: Quantflow, graph: Path, db: Store
+) -> None:
+    """Nothing is published first and lost sight of afterwards."""
+    write_walk(db, 2880)
+    refused(
+        quantflow("run", "walk.yaml", "--report-folder", "/proc/nowhere"), 2, "A folder that can be written was needed"
+    )
+    assert db[SIGNALS].count_documents({}) == 0
+    refused(quantflow("demo", "--folder", "/proc/nowhere"), 2, said)
+
+
 def test_unreachable_server_is_a_sentence_without_the_password(quantflow: Quantflow, graph: Path) -> None:
     """Nobody listens on port 1."""
     uri = "mongodb://user:hunter2@127.0.0.1:1/"
@@ -220,7 +240,11 @@ def test_db_starts_shows_and_stops_the_embedded_server(quantflow: Quantflow, tmp
 
 def test_db_init_is_idempotent_and_reset_empties(quantflow: Quantflow, db: Store) -> None:
     """Collections are there; reset asks first."""
-    assert "has all" in quantflow("db", "init").stdout
+    db.drop_collection("signal_receipts")
+    first = quantflow("db", "init", QUANTFLOW_SIGNAL_TTL_DAYS="30").stdout
+    assert "collection signal_receipts" in first
+    assert "signals are deleted after 30 days" in first
+    assert quantflow("db", "init", QUANTFLOW_SIGNAL_TTL_DAYS="30").stdout.startswith("The database test_")
     write_walk(db, 10)
     assert quantflow("db", "reset").returncode != 0
     assert db["crypto_market_1m"].count_documents({}) == 10

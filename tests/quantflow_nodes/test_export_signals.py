@@ -65,12 +65,11 @@ def test_scores_are_the_factor_at_every_bar() -> None:
     assert decided(made) == [(1, 0.25), (2, -1.0)]
 
 
-def test_the_stretch_reaches_from_the_first_to_the_last_opinion() -> None:
-    """Outside it, nothing that is stored is touched."""
-    (opinion,) = batch(position(btc=[NAN, 0.0, 1.0, 1.0, NAN])).opinions
-    assert (opinion.pair, opinion.first, opinion.last) == (
-        "BTC/USDT", START + timedelta(minutes=1), START + timedelta(minutes=3),
-    )  # fmt: skip
+def test_the_opinion_is_about_bars_with_a_value_only() -> None:
+    """A NaN in the middle, before or after is no opinion: what is stored for its bar is not touched."""
+    (opinion,) = batch(position(btc=[NAN, 0.0, NAN, 1.0, NAN])).opinions
+    covered = [opinion.covers(START + timedelta(minutes=minute)) for minute in range(5)]
+    assert (opinion.pair, covered) == ("BTC/USDT", [False, True, False, True, False])
 
 
 def test_symbols_and_pairs_are_both_written() -> None:

@@ -60,6 +60,8 @@ def test_digest_depends_on_content_not_on_layout() -> None:
         ("name: a\nnodes: {x.y: {type: t}}", "'x.y' of g.yaml must be letters, digits, _ and -, without a dot"),
         ("name: a b\nnodes: {x: {type: t}}", "name: String should match pattern"),
         ("", "must be a mapping with `name` and `nodes`, found NoneType"),
+        ("name: a\nnodes: {? [x] : 1}", "the key in line 2 is no word or number"),
+        ("name: a\nnodes: {'x\\n': {type: t}}", "must be letters, digits, _ and -"),
     ],
 )
 def test_wrong_form_is_said_in_a_sentence(text: str, said: str) -> None:
@@ -76,6 +78,7 @@ def test_wrong_form_is_said_in_a_sentence(text: str, said: str) -> None:
         ("lookback_bars=3", "--set takes node.param=value"),
         ("slow.lookback_bars=3", "there is no node slow. The graph has bars, fast"),
         ("fast.lookback_bars=[1", "no valid YAML"),
+        ("fast.lookback_bars={[a]: 1}", "is no word or number"),
     ],
 )
 def test_wrong_set_is_said_in_a_sentence(change: str, said: str) -> None:
@@ -83,6 +86,12 @@ def test_wrong_set_is_said_in_a_sentence(change: str, said: str) -> None:
     with pytest.raises(GraphError) as error:
         parse(TWO_NODES, [change])
     assert said in str(error.value)
+
+
+def test_set_needs_params_that_are_a_mapping() -> None:
+    """A list of parameters has no names."""
+    with pytest.raises(GraphError, match="the params of x must be a mapping, found list"):
+        parse("name: a\nnodes: {x: {type: t, params: [1]}}", ["x.a=1"])
 
 
 def test_missing_file_is_said_in_a_sentence(tmp_path: Path) -> None:

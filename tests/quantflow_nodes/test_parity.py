@@ -5,15 +5,20 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from quantflow_nodes.freqtrade_backtest import trades_of
 from quantflow_nodes.graph import parse_graph
 from quantflow_nodes.parity import compare, count_missing, graph_parity
 from quantflow_nodes.plan import plan_graph
 from quantflow_nodes.ports import Bars
+from research.backtest import simulate_long_flat
 from schemas.errors import GraphError
 from schemas.settings import Settings
 from schemas.timeframes import Timeframe
 
 BTC = "BINANCE:BTCUSDT"
+FLAT = pd.DataFrame({"symbol": BTC, "datetime": pd.date_range("2022-01-01", periods=2, freq="1min", tz="UTC")}).assign(
+    open=1.0, high=1.0, low=1.0, close=1.0, volume=1.0
+)
 
 
 def trades(*rows: tuple[str, str, float, float, float]) -> pd.DataFrame:
@@ -84,7 +89,8 @@ def test_a_trade_of_one_side_only_is_named() -> None:
 
 def test_no_trades_on_both_sides_agree() -> None:
     """Nothing was decided, nothing was traded."""
-    result = compare(TWO.iloc[:0], TWO.iloc[:0])
+    nothing = trades_of([], {})
+    result = compare(simulate_long_flat(FLAT, pd.Series([0.0, 0.0])).trades, nothing)
     assert result.agrees
     assert result.max_profit_ratio_diff == 0.0
 
@@ -113,6 +119,10 @@ EXPORT = "  e: {type: export_signals, params: {strategy_id: s}, inputs: {positio
     [
         (GRAPH.replace("SLIPPAGE", "0"), "exactly one export_signals node, found none in g"),
         (GRAPH.replace("SLIPPAGE", "5") + EXPORT, "Compare with --set b.slippage_bps=0"),
+        (
+            GRAPH.replace("SLIPPAGE", "0") + EXPORT.replace("id: s", "id: s, value: weight"),
+            "Compare with --set e.value=action --set e.emit=changes",
+        ),
         (GRAPH.replace("SLIPPAGE", "0") + EXPORT + EXPORT.replace("  e:", "  e2:"), "found e, e2 in g"),
     ],
 )

@@ -150,6 +150,7 @@ def test_own_node_is_found_beside_the_graph() -> None:
         ("own_nodes:Missing", "can not be imported: AttributeError"),
         ("no_such_module:Node", "can not be imported: ModuleNotFoundError"),
         ("own_nodes:NotANode", "is no Node"),
+        ("own_nodes:WithoutRun", "has no `run`"),
     ],
 )
 def test_own_node_that_can_not_be_used_says_why(type_name: str, said: str) -> None:

@@ -1,12 +1,13 @@
 """Signals sent twice are stored once, a changed one adds a revision, and no earlier content is lost."""
 
 import os
-import socket
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from quantflow_nodes.export_lease import export_lease
+from quantflow_nodes.process_identity import own_identity
 from quantflow_nodes.publish import Batch, ExportCounts, Opinion, publish_signals
 from schemas.collections import SIGNAL_EXPORT_LEASES, SIGNAL_EXPORTS, SIGNAL_REVISIONS, SIGNALS, Store
 from schemas.documents import Signal, SignalExport, SignalRevision, StoredSignal
@@ -36,7 +37,10 @@ def signal(minute: int, action: str = "enter_long", **changes: object) -> Signal
 
 
 def publish(db: Store, *signals: Signal, run_id: str = "run-1", opinion: tuple[int, int] | None = None) -> ExportCounts:
-    opinions = [] if opinion is None else [Opinion("BTC/USDT", at(opinion[0]), at(opinion[1]))]
+    bars = [] if opinion is None else list(range(opinion[0], opinion[1] + 1))
+    opinions = (
+        [Opinion("BTC/USDT", np.array([int(at(bar).timestamp()) * 1000 for bar in bars], np.int64))] if bars else []
+    )
     return publish_signals(db, Batch("s", MINUTE, signals, opinions), run_id, skew_s=2.0, lease_s=60.0)
 
 
@@ -121,6 +125,24 @@ def test_a_retracted_signal_comes_back_with_the_next_version(db: Store) -> None:
     assert [revision.version for revision in revisions(db)] == [1, 2]
 
 
+def test_a_signal_that_aged_out_comes_back_with_the_next_version(db: Store) -> None:
+    """Its revisions outlive it, and are not written over."""
+    publish(db, signal(5))
+    publish(db, signal(5, "exit_long"), run_id="run-2")
+    db[SIGNALS].delete_many({})  # what the index on age does
+    publish(db, signal(5), run_id="run-3")
+    publish(db, signal(5, "exit_long"), run_id="run-4")
+    assert [(revision.version, revision.run_id) for revision in revisions(db)] == [(1, "run-1"), (2, "run-3")]
+    assert [one.version for one in stored(db)] == [3]
+
+
+def test_two_symbols_of_one_pair_are_a_conflict(db: Store) -> None:
+    """Freqtrade knows the pair only, and would trade a mixture."""
+    with pytest.raises(SignalConflictError, match="BTC/USDT from both BINANCE:BTCUSDT and OKX:BTCUSDT"):
+        publish(db, signal(0), signal(1, symbol="OKX:BTCUSDT"))
+    assert stored(db) == []
+
+
 def test_a_killed_replacement_is_completed_by_the_next_run(db: Store) -> None:
     """Between writing the revision and replacing the signal a process may die: again gives one revision, not two."""
     publish(db, signal(0))
@@ -136,10 +158,8 @@ def test_another_symbol_under_a_stored_key_is_a_conflict(db: Store) -> None:
     """Nothing of the export is written then."""
     publish(db, signal(0))
     before = list(db[SIGNALS].find())
-    with pytest.raises(
-        SignalConflictError, match=r"from BINANCE:BTCUSDT, and this export has one from BINANCE:BTCUSDT\.P"
-    ):
-        publish(db, signal(1), signal(0, symbol="BINANCE:BTCUSDT.P"))
+    with pytest.raises(SignalConflictError, match="from BINANCE:BTCUSDT, and this export has one from OKX:BTCUSDT"):
+        publish(db, signal(1, symbol="OKX:BTCUSDT"), signal(0, symbol="OKX:BTCUSDT"))
     assert list(db[SIGNALS].find()) == before
 
 
@@ -188,7 +208,7 @@ def test_the_lease_of_a_dead_process_is_void(db: Store) -> None:
     """After kill -9 in an export the next one starts at once."""
     lease = {
         "run_id": "killed",
-        "host": socket.gethostname(),
+        **own_identity(),
         "pid": 2**22 + 1,
         "expires_at": datetime(2100, 1, 1, tzinfo=UTC),
     }

@@ -1,7 +1,6 @@
 """Nodes run when their sources have, every run is kept, and a failing node ends the run with its sentence."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -74,7 +73,8 @@ def test_failing_node_ends_the_run_and_skips_what_waits_for_it(settings: Setting
         "bad": "failed",
         "after": "skipped",
     }
-    assert run.nodes["bad"].error == run.error == "bad failed with ZeroDivisionError: division by zero"
+    assert run.nodes["bad"].error == run.error
+    assert str(run.error).startswith("bad failed with ZeroDivisionError: division by zero")
 
 
 def test_a_sentence_of_ours_keeps_its_exit_code(settings: Settings) -> None:
@@ -103,7 +103,7 @@ def test_run_of_a_killed_process_is_marked_interrupted(settings: Settings, db: S
     run_id = run_graph(plan_graph(parse_graph(DIAMOND, "g", FOLDER)), settings).result.context.run_id
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    as_killed = {"state": "running", "pid": dead.pid, "host": socket.gethostname()}
+    as_killed = {"state": "running", "pid": dead.pid}
     db[WORKFLOW_RUNS].update_one({"run_id": run_id}, {"$set": as_killed})
     assert close_abandoned_runs(db) == 1
     assert stored_run(db, run_id).state == "interrupted"

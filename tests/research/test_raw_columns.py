@@ -92,8 +92,8 @@ def test_a_document_whose_value_looks_like_a_document_is_not_mistaken() -> None:
 
 
 def test_a_reply_that_is_no_find_reply_is_refused() -> None:
-    """Only cursor.firstBatch is read."""
-    with pytest.raises(ValueError, match=r"cursor\.firstBatch"):
+    """Without a batch of documents there is nothing to read."""
+    with pytest.raises(ValueError, match="without a batch of documents"):
         reply_columns(bson.encode({"ok": 1.0}), WANTED)
 
 
