@@ -3,29 +3,28 @@
 import atexit
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pydantic import SecretStr
 from pymongo import MongoClient
-from pymongo.errors import (
-    ConfigurationError,
-    ConnectionFailure,
-    InvalidURI,
-    OperationFailure,
-    PyMongoError,
-    WriteError,
-)
+from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
 
 from schemas.collections import Store, ensure_collections
 from schemas.embedded import EmbeddedServer
 from schemas.errors import QuantFlowError, SettingsError, StoreError
 from schemas.settings import Settings
 
-_AUTHENTICATION_FAILED, _UNAUTHORIZED, _OUT_OF_DISK = 18, 13, 14031
+UriVariable = Literal["QUANTFLOW_MONGO_URI", "EXT_SIG_MONGO_URI"]
+
+_WITHOUT_A_SERVER: Mapping[UriVariable, str] = {
+    "QUANTFLOW_MONGO_URI": "unset, the embedded server is used",
+    "EXT_SIG_MONGO_URI": "with the embedded server run Freqtrade as `quantflow exec -- freqtrade ...`",
+}
+_AUTHENTICATION_FAILED, _UNAUTHORIZED, _OUT_OF_DISK, _DUPLICATE_KEY = 18, 13, 14031, 11000
 _SECRET_OPTIONS = ("tlsCertificateKeyFilePassword", "authMechanismProperties", "proxyPassword")
 
 
@@ -98,34 +97,59 @@ def _uri(settings: Settings) -> str:
 
 
 def _client(uri: str, timeout_s: float) -> MongoClient[dict[str, Any]]:
-    """Return a client; a URI that can not be used in full is refused, where the driver would drop an option."""
+    return open_client(uri, "QUANTFLOW_MONGO_URI", appname="quantflow", serverSelectionTimeoutMS=int(timeout_s * 1000))
+
+
+def open_client(uri: str, variable: UriVariable, **options: Any) -> MongoClient[dict[str, Any]]:
+    """Return a client whose times are aware UTC and whose writes wait for the majority; no server is asked yet.
+
+    Parameters
+    ----------
+    uri : str
+        The server's address.
+    variable : str
+        The setting that gave the address, for the message.
+    **options
+        Further ones of MongoClient, such as its timeouts; they win over those in the URI.
+
+    Raises
+    ------
+    SettingsError
+        Where the URI can not be used in full: the driver would only warn and drop an option, such as a misspelt TLS.
+    """
     if not uri.startswith(("mongodb://", "mongodb+srv://")):
-        raise _unusable_uri("it has another beginning")
+        raise _unusable_uri("it has another beginning", variable)
+    if _has_unescaped_password(uri):
+        raise _unusable_uri(
+            "it has an @ behind its address; in a password write / as %2F, ? as %3F, @ as %40", variable
+        )
     with warnings.catch_warnings(record=True) as dropped:
         warnings.simplefilter("always", UserWarning)
         try:
-            client: MongoClient[dict[str, Any]] = MongoClient(
-                uri,
-                tz_aware=True,
-                tzinfo=UTC,
-                w="majority",
-                appname="quantflow",
-                serverSelectionTimeoutMS=int(timeout_s * 1000),
-            )
+            client: MongoClient[dict[str, Any]] = MongoClient(uri, tz_aware=True, tzinfo=UTC, w="majority", **options)
         except (PyMongoError, ValueError, OSError) as error:  # all of these come from reading a URI
-            raise _unusable_uri(str(error)) from None
+            raise _unusable_uri(str(error), variable) from None
     for warning in dropped:
         if issubclass(warning.category, UserWarning):
             client.close()
-            raise _unusable_uri(str(warning.message))
+            raise _unusable_uri(str(warning.message), variable)
     return client
 
 
-def _unusable_uri(detail: str) -> SettingsError:
+def _has_unescaped_password(uri: str) -> bool:
+    """Tell whether a / or ? of a password ended the address too early, which the driver would take for a host."""
+    after_scheme = uri.partition("://")[2]
+    address = re.split(r"[/?]", after_scheme, maxsplit=1)[0]
+    rest = after_scheme.removeprefix(address)
+    database = rest.partition("?")[0]
+    return "@" in database or ("@" in rest and "@" not in address)  # with a user, an option may hold an @
+
+
+def _unusable_uri(detail: str, variable: UriVariable) -> SettingsError:
     """Return the error without the URI: where it can not be read, nobody can tell which part is the password."""
     safe = re.sub(r'"[^"]*@[^"]*"|\S*@', "***", detail).rstrip(".")
     return SettingsError(
-        f"QUANTFLOW_MONGO_URI must look like mongodb://user:password@host:27017/; the one given is not usable: {safe}."
+        f"{variable} must look like mongodb://user:password@host:27017/; the one given is not usable: {safe}."
     )
 
 
@@ -150,25 +174,51 @@ def store_errors(settings: Settings) -> Iterator[None]:
     except QuantFlowError:
         raise
     except PyMongoError as error:
-        raise _sentence(error, redact_uri(_uri(settings))) from None
+        raise sentence(error, _uri(settings), "QUANTFLOW_MONGO_URI") from None
 
 
-def _sentence(error: PyMongoError, uri: str) -> QuantFlowError:
-    detail = re.split(r", full error|, Timeout:| \(configured timeouts", redact_uri(str(error)))[0].rstrip(".")
-    if isinstance(error, InvalidURI | ConfigurationError):
-        return _unusable_uri(detail)
-    code = getattr(error, "code", None)
+def sentence(error: PyMongoError, uri: str, variable: UriVariable) -> StoreError:
+    """Return what an error of the driver means for the user, and what to do; no password is in it.
+
+    Parameters
+    ----------
+    error : PyMongoError
+        What an operation raised.
+    uri : str
+        The server's address, as it was given.
+    variable : str
+        The setting that gave the address.
+    """
+    code, text = _cause(error)
+    where = f"MongoDB at {redact_uri(uri)}"
+    detail = re.split(r", full error|, Timeout:| \(configured timeouts", redact_uri(text))[0].rstrip(".")
     if code == _OUT_OF_DISK or "No space left on device" in detail:
-        return StoreError(
-            f"MongoDB at {uri} has no disk space left. What was stored is kept. Free some space and run it again."
-        )
+        return StoreError(f"{where} has no disk space left. What was stored is kept. Free some space and run it again.")
     if code in (_AUTHENTICATION_FAILED, _UNAUTHORIZED):
-        return StoreError(f"MongoDB at {uri} refused this user: {detail}. Check user, password and roles.")
-    if isinstance(error, ConnectionFailure):
+        return StoreError(f"{where} refused this user: {detail}. Check user, password and roles.")
+    if isinstance(error, ConnectionFailure) or error.timeout:
         return StoreError(
-            f"MongoDB at {uri} did not answer: {detail}. Start it or set QUANTFLOW_MONGO_URI; "
-            "unset, the embedded server is used. What was stored is kept."
+            f"{where} did not answer: {detail}. Start it or set {variable}; {_WITHOUT_A_SERVER[variable]}. "
+            "What was stored is kept."
         )
-    if isinstance(error, WriteError | OperationFailure):
-        return StoreError(f"MongoDB at {uri} refused an operation: {detail}.")
-    return StoreError(f"MongoDB at {uri} failed: {detail}.")
+    if isinstance(error, OperationFailure):
+        return StoreError(f"{where} refused an operation: {detail}.")
+    return StoreError(f"{where} failed: {detail}.")
+
+
+def _cause(error: PyMongoError) -> tuple[int | None, str]:
+    """Return the server's code and words; of many writes at once, those of the failure that matters most.
+
+    A full disk explains all others, and a duplicate key is what a writer that repeats itself has to expect.
+    """
+    if isinstance(error, BulkWriteError):
+        details = error.details or {}
+        failures = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
+        if failures:
+            cause = min(failures, key=_rank)  # the first one of the least rank
+            return cause.get("code"), str(cause.get("errmsg") or error)
+    return getattr(error, "code", None), str(error)
+
+
+def _rank(failure: Mapping[str, Any]) -> int:
+    return {_OUT_OF_DISK: 0, _DUPLICATE_KEY: 2}.get(failure.get("code", 0), 1)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from bson.codec_options import DatetimeConversion
 from bson.datetime_ms import DatetimeMS
-from pymongo import ASCENDING, MongoClient
-from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
+from pymongo import ASCENDING
+from pymongo.errors import OperationFailure, PyMongoError
 
 from schemas.collections import SIGNAL_KEY, SIGNAL_REVISIONS
-from schemas.errors import QuantFlowError, SettingsError, StoreError
-from schemas.mongo import redact_uri
+from schemas.errors import StoreError
+from schemas.mongo import open_client, redact_uri, sentence
 from schemas.settings import ExternalSignalSettings
 from schemas.signal_actions import Signals
 from schemas.signal_rule import NEVER
@@ -25,7 +25,6 @@ _FIELDS = ("ts", "action", "score", "weight", "valid_until", "version")
 _HISTORY_FIELDS = ("created_at", "updated_at", "replaced_at")
 _HISTORY_TIMEOUTS = {"serverSelectionTimeoutMS": 5_000, "connectTimeoutMS": 5_000, "socketTimeoutMS": 60_000}
 _BAD_VALUE = 2  # MongoDB's code for a hint that names no index
-_UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
 
 _Row = tuple[int, int, int, int, str, float, float]
 
@@ -47,23 +46,24 @@ class SignalFeed:
     Raises
     ------
     SettingsError
-        Where the address can not be read.
+        Where the address can not be used.
     """
 
     def __init__(self, settings: ExternalSignalSettings, timeframe: str, *, live: bool) -> None:
         self._settings = settings
         self._timeframe = timeframe
-        self._is_live = live
+        self._as_known = settings.as_known and not live
         self._has_warned = False
-        limits: dict[str, Any] = {"timeoutMS": settings.mongo_timeout_ms} if live else _HISTORY_TIMEOUTS
-        with self._sentences():
-            self._client: MongoClient[dict[str, Any]] = MongoClient(
-                settings.mongo_uri.get_secret_value(),
-                appname="ExternalSignalStrategy",
-                # Times stay integers: the rule wants milliseconds, and a far valid_until is no datetime at all.
-                datetime_conversion=DatetimeConversion.DATETIME_MS,
-                **limits,
-            )
+        self._uri = settings.mongo_uri.get_secret_value()
+        limits = {"timeoutMS": settings.mongo_timeout_ms} if live else _HISTORY_TIMEOUTS
+        self._client = open_client(
+            self._uri,
+            "EXT_SIG_MONGO_URI",
+            appname="ExternalSignalStrategy",
+            # Times stay integers: the rule wants milliseconds, and a far valid_until is no datetime at all.
+            datetime_conversion=DatetimeConversion.DATETIME_MS,
+            **limits,
+        )
 
     def close(self) -> None:
         """Close the connection; the feed can not be used afterwards."""
@@ -79,7 +79,8 @@ class SignalFeed:
         """Return the signals of a pair with first_ms ≤ ts ≤ last_ms, as they are now; None means no bound.
 
         With `as_known` set, return every version of each signal instead, retracted ones too, each from the time at
-        which it was written until the time at which it was replaced.
+        which it was written until the time at which it was replaced. A revision that is not older than the signal
+        itself is none: its writer was killed before it replaced anything.
 
         Raises
         ------
@@ -89,9 +90,9 @@ class SignalFeed:
         query: dict[str, Any] = self._query(pair, _bounds(first_ms, last_ms))
         with self._sentences():
             found = list(self._find(self._settings.collection, query))
-            if self._settings.as_known:
-                found += self._find(SIGNAL_REVISIONS, query)
-        return self._signals(found)
+            # Read after the signals: what is replaced between the two reads is as it was at the first.
+            revisions = list(self._find(SIGNAL_REVISIONS, query)) if self._as_known else None
+        return self._signals(found, revisions)
 
     def newest(self, pairs: Sequence[str], first_ms: int, last_ms: int) -> dict[str, Signals]:
         """Return the signals of some pairs with first_ms ≤ ts ≤ last_ms, by pair, in one query.
@@ -122,20 +123,22 @@ class SignalFeed:
         return query | ({"ts": ts} if ts else {})
 
     def _find(self, collection: str, query: Mapping[str, Any], *more: str) -> Iterable[Mapping[str, Any]]:
-        history = _HISTORY_FIELDS if self._settings.as_known and not self._is_live else ()
+        history = _HISTORY_FIELDS if self._as_known else ()
         fields = {"_id": False} | dict.fromkeys((*_FIELDS, *history, *more), True)
         # The hint makes a database without the index an error at once, not a slow scan in every loop.
         hint = [*_KEY_INDEX, ("version", ASCENDING)] if collection == SIGNAL_REVISIONS else _KEY_INDEX
         found: Iterable[Mapping[str, Any]] = self._database[collection].find(query, fields, hint=hint)
         return found
 
-    def _signals(self, documents: Sequence[Mapping[str, Any]]) -> Signals:
-        as_known = self._settings.as_known and not self._is_live
-        signals, refused = signals_of(documents, as_known=as_known)
+    def _signals(
+        self, documents: Sequence[Mapping[str, Any]], revisions: Sequence[Mapping[str, Any]] | None = None
+    ) -> Signals:
+        signals, refused = signals_of(documents, revisions)
+        count = len(documents) + len(revisions or ())
         if refused and not self._has_warned:
             self._has_warned = True  # a live loop would say it every second
             logger.warning(
-                f"{len(refused)} of {len(documents)} signals of {self._settings.strategy_id} can not be read and are "
+                f"{len(refused)} of {count} signals of {self._settings.strategy_id} can not be read and are "
                 f"left out; the first is {refused[0]!r}. Export them with `quantflow run`, which checks them."
             )
         return signals
@@ -145,24 +148,34 @@ class SignalFeed:
         try:
             yield
         except PyMongoError as error:
-            raise _sentence(error, self._settings) from None
+            raise self._error(error) from None
+
+    def _error(self, error: PyMongoError) -> StoreError:
+        if isinstance(error, OperationFailure) and error.code == _BAD_VALUE and "hint" in str(error):
+            return StoreError(
+                f"{self._settings.db}.{self._settings.collection} at {redact_uri(self._uri)} lacks the index on "
+                f"{', '.join(SIGNAL_KEY)}, by which signals are read. Make it with `quantflow db init`."
+            )
+        return sentence(error, self._uri, "EXT_SIG_MONGO_URI")
 
 
 def signals_of(
-    documents: Iterable[Mapping[str, Any]], *, as_known: bool = False
+    documents: Iterable[Mapping[str, Any]], revisions: Iterable[Mapping[str, Any]] | None = None
 ) -> tuple[Signals, list[Mapping[str, Any]]]:
     """Return documents of signals as arrays, sorted by ts, then by the time of writing; and those that are none.
 
-    A document is none where its `ts` is no time, its action is unknown, or a number is no number. Where not
-    `as_known`, only the last version of each `ts` stays and the times of writing are 0.
+    A document is none where its `ts` is no time, its action is unknown, or a number is no number. Where there are
+    `revisions`, each version of a signal stays, with the times between which it was known; a revision whose version
+    is not below the signal's tells of a replacement that never happened and is left out. Without them, the times of
+    writing are 0.
     """
-    rows, refused = [], []
-    for document in documents:
-        row = _row(document, as_known=as_known)
-        if row is None:
-            refused.append(document)
-        else:
-            rows.append(row)
+    as_known = revisions is not None
+    rows, refused = _rows(documents, as_known=as_known)
+    if revisions is not None:
+        stored = {row[0]: row[2] for row in rows}
+        earlier, unreadable = _rows(revisions, as_known=True)
+        rows += [row for row in earlier if row[0] not in stored or row[2] < stored[row[0]]]
+        refused += unreadable
     rows.sort(key=lambda row: row[:3])
     if not as_known:
         rows = list({row[0]: row for row in rows}.values())
@@ -177,6 +190,17 @@ def signals_of(
         version=np.array(version, np.int64),
     )
     return signals, refused
+
+
+def _rows(documents: Iterable[Mapping[str, Any]], *, as_known: bool) -> tuple[list[_Row], list[Mapping[str, Any]]]:
+    rows, refused = [], []
+    for document in documents:
+        row = _row(document, as_known=as_known)
+        if row is None:
+            refused.append(document)
+        else:
+            rows.append(row)
+    return rows, refused
 
 
 def _row(document: Mapping[str, Any], *, as_known: bool) -> _Row | None:
@@ -219,29 +243,6 @@ def _number(document: Mapping[str, Any], name: str) -> float:
 def _bounds(first_ms: int | None, last_ms: int | None) -> dict[str, DatetimeMS]:
     bounds = {"$gte": first_ms, "$lte": last_ms}
     return {operator: DatetimeMS(ms) for operator, ms in bounds.items() if ms is not None}
-
-
-def _sentence(error: PyMongoError, settings: ExternalSignalSettings) -> QuantFlowError:
-    uri = redact_uri(settings.mongo_uri.get_secret_value())
-    detail = redact_uri(str(error)).split(", full error")[0].split(", Timeout:")[0].split(" (configured timeouts")[0]
-    code = getattr(error, "code", None)
-    if isinstance(error, ConfigurationError):  # InvalidURI is one
-        return SettingsError(
-            f"EXT_SIG_MONGO_URI must look like mongodb://user:password@host:27017/, found {uri}: {detail}."
-        )
-    if isinstance(error, OperationFailure) and code == _BAD_VALUE and "hint" in detail:
-        return StoreError(
-            f"{settings.db}.{settings.collection} at {uri} lacks the index on {', '.join(SIGNAL_KEY)}, by which "
-            "signals are read. Make it with `quantflow db init`."
-        )
-    if code in (_UNAUTHORIZED, _AUTHENTICATION_FAILED):
-        return StoreError(
-            f"MongoDB at {uri} refused to let this user read {settings.db}: {detail}. Check user, password and roles."
-        )
-    return StoreError(
-        f"MongoDB at {uri} did not give the signals: {detail}. Start it, or set EXT_SIG_MONGO_URI; with the embedded "
-        "server run Freqtrade as `quantflow exec -- freqtrade ...`."
-    )
 
 
 NO_SIGNALS = signals_of(())[0]

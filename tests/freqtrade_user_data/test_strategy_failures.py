@@ -18,7 +18,7 @@ def test_a_backtest_that_can_not_read_ends_with_a_sentence(folder: BotFolder) ->
     folder.write_candles("BTC/USDT", candles(range(100, 130)))
     done = folder.run("backtesting", mongo_uri="mongodb://trader:hunter2@127.0.0.1:9/")
     assert done.returncode == 2, done.stderr
-    assert "MongoDB at mongodb://***@127.0.0.1:9/ did not give the signals" in " ".join(done.stderr.split())
+    assert "MongoDB at mongodb://***@127.0.0.1:9/ did not answer" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stdout + done.stderr
     assert "hunter2" not in done.stdout + done.stderr
     assert not list((folder.path / "backtest_results").glob("*.zip"))

@@ -11,10 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pymongo import MongoClient
-from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, PyMongoError
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ConfigurationError,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+)
 
 from schemas.errors import InputError, QuantFlowError, SettingsError, StoreError
-from schemas.mongo import connect, pooled_database, redact_uri, serve, server_time, store_errors
+from schemas.mongo import connect, open_client, pooled_database, redact_uri, serve, server_time, store_errors
 from schemas.mongod_binary import find_mongod
 from schemas.settings import Settings
 
@@ -66,6 +73,9 @@ def test_no_password_is_left_of_any(password: str) -> None:
         "mongodb://user:hunter2@",
         "mongodb://user:hunt:er2@host/",
         "mongodb://user:hunt/er2@host/",
+        "mongodb://user:12/hunter2@host",
+        "mongodb://user:12?w=hunter2@host",
+        "mongodb://user:p@12/hunter2@host",
         "mongodb://user:hunter2%zz@host/",
         "mongodb://user:p@ss:hunter2@host/",
         "mongodb://host:0/",
@@ -92,6 +102,16 @@ def test_a_uri_that_can_not_be_used_is_a_sentence_without_it(uri: str) -> None:
         pass
     assert "hunter2" not in str(refused.value)
     assert "er2@" not in str(refused.value)
+
+
+def test_a_part_of_a_password_is_never_taken_for_a_host() -> None:
+    """Where a / was not escaped the driver would ask `user:12` and say so; an option may hold an @ all the same."""
+    for uri in ("mongodb://user:12/secret@host", "mongodb://user:12?w=1@host"):
+        with pytest.raises(SettingsError, match="write / as %2F") as refused, connect(settings_of(uri)):
+            pass
+        assert "12" not in str(refused.value)
+    with open_client("mongodb://me:p%40ss@host/?appName=@account@", "QUANTFLOW_MONGO_URI") as client:
+        assert client.options.pool_options.appname == "@account@"
 
 
 def test_a_server_that_is_away_is_a_sentence() -> None:
@@ -122,7 +142,9 @@ def test_a_server_that_never_answers_is_a_sentence() -> None:
         (OperationFailure("write: No space left on device"), StoreError, "has no disk space left"),
         (OperationFailure("not allowed to find", 13), StoreError, "refused this user: not allowed to find. Check user"),
         (OperationFailure("no such thing", 26), StoreError, "refused an operation: no such thing."),
+        (ExecutionTimeout("operation exceeded time limit", 50), StoreError, "did not answer: operation exceeded time"),
         (BulkWriteError({"writeErrors": [{"op": "hunter2"}]}), StoreError, "refused an operation: batch op errors"),
+        (ConfigurationError("Server reports wire version 5"), StoreError, "failed: Server reports wire version 5."),
         (AutoReconnect("connection closed"), StoreError, "did not answer: connection closed. Start it"),
         (AutoReconnect("mongodb://u:hunter2@h/ closed"), StoreError, "did not answer: mongodb://***@h/ closed"),
         (PyMongoError("odd"), StoreError, "failed: odd."),
@@ -136,6 +158,47 @@ def test_a_driver_error_becomes_a_sentence(error: PyMongoError, kind: type[Quant
     assert sentence in str(refused.value)
     assert "hunter2" not in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+def failure(code: int, errmsg: str) -> dict[str, Any]:
+    return {"index": 0, "code": code, "errmsg": errmsg, "op": {"password": "hunter2"}}
+
+
+DOUBLE, FULL = failure(11000, "E11000 duplicate key"), failure(14031, "available disk space below 500 MB")
+INVALID, UNAUTHORIZED = failure(121, "Document failed validation"), failure(13, "not authorized on quantflow")
+
+
+@pytest.mark.parametrize(
+    ("writes", "concerns", "sentence"),
+    [
+        ([FULL], [], "has no disk space left. What was stored is kept. Free some space"),
+        ([DOUBLE, INVALID, FULL], [], "has no disk space left"),
+        ([DOUBLE], [FULL], "has no disk space left"),
+        ([failure(8, "write failed: No space left on device")], [], "has no disk space left"),
+        ([DOUBLE, INVALID, UNAUTHORIZED], [], "refused an operation: Document failed validation."),
+        ([UNAUTHORIZED], [], "refused this user: not authorized on quantflow. Check user"),
+        ([DOUBLE, DOUBLE], [], "refused an operation: E11000 duplicate key."),
+        ([DOUBLE], [failure(91, "Replication is being shut down")], "refused an operation: Replication is being shut"),
+    ],
+)
+def test_a_bulk_of_writes_tells_the_failure_that_matters(
+    writes: list[dict[str, Any]], concerns: list[dict[str, Any]], sentence: str
+) -> None:
+    """A full disk before all, doubles last; the writes that failed are not shown."""
+    with pytest.raises(StoreError) as refused, store_errors(settings_of("mongodb://u:hunter2@h/")):
+        raise BulkWriteError({"writeErrors": writes, "writeConcernErrors": concerns})
+    assert str(refused.value).startswith("MongoDB at mongodb://***@h/ " + sentence)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.mongo
+def test_a_bulk_that_a_server_refuses_says_why(settings: Settings) -> None:
+    """The server's own words about the document, beside a double that does not matter."""
+    with connect(settings) as db:
+        db.create_collection("strict", validator={"price": {"$gt": 0}})
+        db["strict"].insert_one({"_id": 1, "price": 1})
+    with pytest.raises(StoreError, match="refused an operation: Document failed validation"), connect(settings) as db:
+        db["strict"].insert_many([{"_id": 1, "price": 1}, {"_id": 2, "price": -1}], ordered=False)
 
 
 @pytest.mark.parametrize("error", [InputError("ours"), ZeroDivisionError("a bug")])

@@ -1,6 +1,8 @@
 """Reading signals from a real MongoDB: what is found, by which index, and what failures say."""
 
 import logging
+import socket
+import time
 from datetime import UTC, datetime, timedelta
 from math import isnan
 from typing import Any
@@ -105,6 +107,30 @@ def test_as_known_gives_every_version_with_its_span(db: Store, given: ExternalSi
 
 
 @pytest.mark.mongo
+def test_a_replacement_that_never_happened_is_ignored(db: Store, given: ExternalSignalSettings) -> None:
+    """Revisions that a killed export left: of the signal's own version, one to replace it and one to retract it."""
+
+    def at(minute: int) -> datetime:
+        return START + timedelta(minutes=minute)
+
+    changed_once = signal(1, action="enter_long", version=2) | {"updated_at": at(10)}
+    untouched = signal(2, action="exit_long")
+    db[SIGNALS].insert_many([dict(changed_once), dict(untouched)])
+    db[SIGNAL_REVISIONS].insert_many(
+        [
+            signal(1, action="exit_long") | {"replaced_at": at(10), "replaced_by": "r2", "retracted": False},
+            changed_once | {"replaced_at": at(20), "replaced_by": "killed", "retracted": False},
+            untouched | {"replaced_at": at(20), "replaced_by": "killed", "retracted": True},
+        ]
+    )
+    with SignalFeed(changed(given, as_known=True), "1m", live=False) as feed:
+        found = feed.history("BTC/USDT")
+    assert found.version.tolist() == [1, 2, 1]
+    assert found.action.tolist() == ["exit_long", "enter_long", "exit_long"]
+    assert found.valid_until.tolist() == [START_MS + 10 * MINUTE_MS, NEVER, NEVER]
+
+
+@pytest.mark.mongo
 def test_newest_reads_all_pairs_in_one_query(db: Store, given: ExternalSignalSettings) -> None:
     """One query a loop however many pairs there are, answered by pair; a pair without signals is not there."""
     db[SIGNALS].insert_many([signal(1), signal(2), signal(2, "ETH/USDT"), signal(9)])
@@ -163,16 +189,45 @@ def test_nobody_there_is_a_sentence_without_the_password(given_nobody: ExternalS
     """The failure names the address, the setting and the command, and never the password."""
     with SignalFeed(given_nobody, "1m", live=True) as feed, pytest.raises(StoreError) as failure:
         feed.newest(["BTC/USDT"], 0, START_MS)
-    assert "mongodb://***@127.0.0.1:9/ did not give the signals" in str(failure.value)
-    assert "EXT_SIG_MONGO_URI" in str(failure.value)
+    assert "MongoDB at mongodb://***@127.0.0.1:9/ did not answer" in str(failure.value)
+    assert "Start it or set EXT_SIG_MONGO_URI; with the embedded server run Freqtrade as `quantflow exec" in str(
+        failure.value
+    )
     assert "hunter2" not in str(failure.value)
 
 
-def test_an_address_that_is_none_names_the_setting() -> None:
-    """A URI that can not be read fails at once, before any server is asked."""
-    settings = ExternalSignalSettings(mongo_uri=SecretStr("postgres://hunter2@db/"), strategy_id="mine")
-    with pytest.raises(SettingsError, match="EXT_SIG_MONGO_URI must look like mongodb://"):
-        SignalFeed(settings, "1m", live=True)
+def test_a_server_that_is_too_slow_is_given_up_on(given_nobody: ExternalSignalSettings) -> None:
+    """A trading loop waits `mongo_timeout_ms` for a port that takes connections and says nothing, not longer."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = SecretStr(f"mongodb://127.0.0.1:{silent.getsockname()[1]}/")
+        begun = time.monotonic()
+        with (
+            SignalFeed(changed(given_nobody, mongo_uri=address), "1m", live=True) as feed,
+            pytest.raises(StoreError, match="did not answer"),
+        ):
+            feed.newest(["BTC/USDT"], 0, START_MS)
+        assert time.monotonic() - begun < 5  # the driver's own patience is 30 s
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "postgres://hunter2@db/",
+        "mongo://user:hunter2@host/",
+        "mongodb://user:12/hunter2@host/",
+        "mongodb://user:hunter2@host:port/",
+        "mongodb://host:99999/",
+        "mongodb://host/?tls=true&tlsCAFile=/none",
+        "mongodb://user:hunter2@host/?tsl=true",
+    ],
+)
+def test_an_address_that_can_not_be_used_names_the_setting(uri: str, live: bool) -> None:
+    """Before any server is asked, as commands refuse theirs: without it, and also where the driver would only warn."""
+    settings = ExternalSignalSettings(mongo_uri=SecretStr(uri), strategy_id="mine")
+    with pytest.raises(SettingsError, match=r"^EXT_SIG_MONGO_URI must look like mongodb://user") as refused:
+        SignalFeed(settings, "1m", live=live)
+    assert "hunter2" not in str(refused.value)
 
 
 @pytest.fixture
