@@ -150,8 +150,8 @@ class Signal(Document):
                 f"valid_until {self.valid_until.isoformat()} is not after "
                 f"{(self.ts + timeframe.delta).isoformat()}, when the signal becomes available."
             )
-        symbol = Symbol.parse(self.symbol)
-        if symbol.venue_name != Symbol.from_pair(symbol.venue, self.pair).venue_name:
+        # Compared as text, which names a perpetual too: BTC/USDT:USDT is BTCUSDT.P. A symbol alone may split otherwise.
+        if self.symbol != str(Symbol.from_pair(Symbol.parse(self.symbol).venue, self.pair)):
             raise ValueError(f"symbol {self.symbol} and pair {self.pair} are not the same instrument.")
         return self
 

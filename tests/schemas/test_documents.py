@@ -190,6 +190,7 @@ def test_a_minute_bar_opens_on_a_minute(late: timedelta) -> None:
         {"valid_until": T + 5 * MINUTE + timedelta(milliseconds=1)},
         {"timeframe": "1w", "ts": datetime(2022, 1, 3, tzinfo=UTC)},
         {"symbol": "BINANCE:BTCUSDT.P", "pair": "BTC/USDT:USDT"},
+        {"symbol": "BINANCE:USDTUSD", "pair": "USDT/USD"},  # the symbol alone splits as USD in TUSD
         {"note": "", "source": "notebook"},
     ],
 )
@@ -217,6 +218,8 @@ def test_a_signal_in_the_contract_is_taken(change: dict[str, Any]) -> None:
         ({"symbol": "BTCUSDT"}, "A symbol such as BINANCE:BTCUSDT was needed"),
         ({"pair": "BTCUSDT"}, "A pair such as BTC/USDT was needed"),
         ({"pair": "ETH/USDT"}, "symbol BINANCE:BTCUSDT and pair ETH/USDT are not the same instrument"),
+        ({"pair": "BTC/USDT:USDT"}, "symbol BINANCE:BTCUSDT and pair BTC/USDT:USDT are not the same instrument"),
+        ({"symbol": "BINANCE:BTCUSDT.P"}, "symbol BINANCE:BTCUSDT.P and pair BTC/USDT are not the same instrument"),
         ({"strategy_id": ""}, "strategy_id"),
         ({"strategy_id": "s" * 201}, "strategy_id"),
     ],
