@@ -30,11 +30,9 @@ def rsi(close: npt.ArrayLike, lookback_bars: int = 14) -> Floats:
     moved = np.concatenate([[False], values[1:] != values[:-1]])
     first = int(moved.argmax()) if moved.any() else len(values)
     result[:first] = np.nan
-    if (result == 0.0).any():
-        bar = np.arange(len(values))
-        kept = np.maximum.accumulate(np.where(moved | (bar <= max(lookback_bars, first)), bar, 0))
-        result = result[kept]
-    return result
+    bar = np.arange(len(values))
+    kept = np.maximum.accumulate(np.where(moved | (bar <= max(lookback_bars, first)), bar, 0))
+    return result[kept]
 
 
 def atr(high: npt.ArrayLike, low: npt.ArrayLike, close: npt.ArrayLike, lookback_bars: int = 14) -> Floats:

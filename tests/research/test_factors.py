@@ -64,6 +64,15 @@ def test_rsi_stays_while_the_price_stands_still():
     assert values[-1] == pytest.approx(0, abs=1e-9)
 
 
+def test_rsi_of_a_bar_is_the_same_whatever_comes_after():
+    """To the last bit: a value of exactly 0 later on must not choose how bars without a move before it are computed."""
+    close = random_bars(1, 300)["close"].to_numpy()
+    fall = close[-1] * np.linspace(1e9, 1, 4000)  # so deep that the mean of the rises is none beside that of the falls
+    values = rsi(np.concatenate([close, fall]), 5)
+    assert values[-1] == 0
+    np.testing.assert_array_equal(values[:300], rsi(close, 5))
+
+
 def test_rsi_of_tiny_prices_is_that_of_large_ones():
     """A coin priced 1e-13 moves by less than old TA-Lib's bound, and has an RSI all the same."""
     prices = np.array([10.0, 12, 11, 14, 13, 12])
