@@ -14,9 +14,9 @@ class Clock(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class StandingClock:
-    """Time stands still until it is moved; it can only be moved forward.
+    """Time stands still.
 
     Parameters
     ----------
@@ -29,18 +29,6 @@ class StandingClock:
     def now_ms(self) -> int:
         """Return where the clock stands."""
         return self.at_ms
-
-    def move_to(self, at_ms: int) -> None:
-        """Move the clock to `at_ms`.
-
-        Raises
-        ------
-        ValueError
-            Where that lies in the venue's past.
-        """
-        if at_ms < self.at_ms:
-            raise ValueError(f"The venue's time is {self.at_ms} ms and can not go back to {at_ms} ms.")
-        self.at_ms = at_ms
 
 
 @dataclass(frozen=True, slots=True)

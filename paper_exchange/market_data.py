@@ -11,7 +11,6 @@ from paper_exchange.market import FIRST_TRADE_ID, Market
 from paper_exchange.query import Query
 
 _STATUSES = ("TRADING", "HALT", "BREAK")
-_BAD_STATUS = ApiError(-1122, "Invalid symbolStatus.")
 _TICKER_TYPES = ("FULL", "MINI")
 _PERMISSION = '"[A-Z0-9_]{1,20}"'
 _LEGAL_PERMISSIONS = rf"^\[({_PERMISSION}(,{_PERMISSION}){{0,}}){{0,1}}\]$"
@@ -57,7 +56,7 @@ def exchange_info(moment: Moment, query: Query) -> Answer:
     named = query.peek("symbol") or query.peek("symbols")
     markets, _ = query.markets(moment.markets)
     permissions = query.text("permissions")
-    status = query.choice("symbolStatus", _STATUSES, _BAD_STATUS)
+    status = query.choice("symbolStatus", _STATUSES, _bad_status())
     show_sets = query.choice("showPermissionSets", ("true", "false"), illegal("showPermissionSets", "^(true|false)$"))
     query.finish()
     if named and (permissions is not None or status is not None):
@@ -164,7 +163,7 @@ def book_ticker(moment: Moment, query: Query) -> Answer:
 
 def _tickers(moment: Moment, query: Query, document: Callable[[Market, int], dict[str, Any]]) -> Answer:
     markets, single = query.markets(moment.markets)
-    status = query.choice("symbolStatus", _STATUSES, _BAD_STATUS)
+    status = query.choice("symbolStatus", _STATUSES, _bad_status())
     query.finish()
     if status not in (None, "TRADING"):
         if single:
@@ -175,8 +174,14 @@ def _tickers(moment: Moment, query: Query, document: Callable[[Market, int], dic
 
 
 def _check_status(query: Query) -> None:
-    if query.choice("symbolStatus", _STATUSES, _BAD_STATUS) not in (None, "TRADING"):
+    if query.choice("symbolStatus", _STATUSES, _bad_status()) not in (None, "TRADING"):
         raise _status_mismatch()
+
+
+def _bad_status() -> ApiError:
+    return ApiError(
+        -1122, "Invalid symbolStatus."
+    )  # a new one for each request: raising an error adds to its traceback
 
 
 def _status_mismatch() -> ApiError:

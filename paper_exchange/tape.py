@@ -65,7 +65,3 @@ class Tape:
     def opened(self, now_ms: int) -> int:
         """Return how many bars have opened at `now_ms`; a bar that opens at this instant counts."""
         return int(np.searchsorted(self.open_ms, now_ms, side="right"))
-
-    def closed(self, now_ms: int) -> int:
-        """Return how many bars have closed at `now_ms`; a bar is closed one minute after its open."""
-        return int(np.searchsorted(self.open_ms, now_ms - MINUTE_MS, side="right"))

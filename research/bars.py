@@ -16,7 +16,6 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 KEY_COLUMNS = ("symbol", "datetime")
-PRICE_COLUMNS = ("open", "high", "low", "close", "volume")
 TICKS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 

@@ -10,9 +10,11 @@ import httpx
 import pytest
 from venue_tools import MINUTE_MS, Ask, asker
 
-from paper_exchange.clock import StandingClock
+from paper_exchange.clock import RunningClock, StandingClock
+from paper_exchange.errors import ApiError
 from paper_exchange.market import Market
-from paper_exchange.market_data import ENDPOINTS
+from paper_exchange.market_data import ENDPOINTS, Moment, exchange_info
+from paper_exchange.query import Query
 from paper_exchange.request_weight import RequestWeights
 
 FULL_TICKER = [
@@ -264,6 +266,17 @@ def test_a_status_that_does_not_match_is_refused(ask: Ask) -> None:
     assert ask("depth", symbol="BTCUSDT", symbolStatus="HALT").json()["code"] == -1220
 
 
+def test_each_refusal_is_an_error_of_its_own(month: Market) -> None:
+    """One that is raised again and again would keep every request's traceback for as long as the venue runs."""
+    moment = Moment({"BTCUSDT": month}, month.tape.end_ms, weight_limit=0)
+    refusals = []
+    for _ in range(2):
+        with pytest.raises(ApiError, match="Invalid symbolStatus") as refused:
+            exchange_info(moment, Query(b"symbolStatus=OPEN"))
+        refusals.append(refused.value)
+    assert refusals[0] is not refusals[1]
+
+
 def test_an_unknown_path_is_404_without_a_body(ask: Ask) -> None:
     """So is an endpoint that this venue does not have."""
     for path in ("nope", "account", "order"):
@@ -310,11 +323,12 @@ def test_past_the_limit_the_venue_says_when_to_come_back(month: Market) -> None:
 
 
 def test_answers_follow_the_clock(month: Market) -> None:
-    """The same question a second later has a later answer."""
-    clock = StandingClock(month.tape.first_ms + 90_000)
+    """The same question half a minute later has a later answer."""
+    ticks = [0]  # of the machine's steady clock, in ns
+    clock = RunningClock(month.tape.first_ms + 90_000, speed=1, monotonic_ns=lambda: ticks[0])
     ask = asker({"BTCUSDT": month}, clock)
     before = json.loads(ask("klines", symbol="BTCUSDT", interval="1m").content)
-    clock.move_to(clock.at_ms + 30_000)
+    ticks[0] += 30 * 10**9
     after = json.loads(ask("klines", symbol="BTCUSDT", interval="1m").content)
     assert (len(before), len(after)) == (2, 3)
     assert before[0] == after[0]
