@@ -1,9 +1,13 @@
 """Keeps the rows that were refused, each with its reason: once, however often the same file is sent."""
 
+import hashlib
+from collections.abc import Mapping
+
+import orjson
 from pymongo import UpdateOne
 
 from importers.bars import RejectedRow
-from schemas.collections import IMPORT_REJECTS, Store
+from schemas.collections import IMPORT_REJECTS, REJECT_KEY, Store
 from schemas.documents import ImportReject
 from schemas.mongo import server_time
 from schemas.symbols import Symbol
@@ -15,7 +19,7 @@ _CHUNK_ROWS = 5_000
 def write_rejects(
     db: Store, symbol: Symbol, timeframe: Timeframe, source: str, run_id: str, rows: list[RejectedRow]
 ) -> None:
-    """Store refused rows; one that is stored already stays as its first run wrote it."""
+    """Store refused rows; one that is stored already, with the same content, stays as its first run wrote it."""
     now = server_time(db) if rows else None
     for start in range(0, len(rows), _CHUNK_ROWS):
         updates = []
@@ -27,9 +31,14 @@ def write_rejects(
                 time=row.time,
                 reason=row.reason,
                 row=row.row,
+                row_digest=_digest(row.row),
                 run_id=run_id,
                 rejected_at=now,  # type: ignore[arg-type]
             ).to_mongo()
-            key = {name: reject.pop(name) for name in ("symbol", "timeframe", "time", "reason", "source")}
+            key = {name: reject.pop(name) for name in REJECT_KEY}
             updates.append(UpdateOne(key, {"$setOnInsert": reject}, upsert=True))
         db[IMPORT_REJECTS].bulk_write(updates, ordered=False)
+
+
+def _digest(row: Mapping[str, str]) -> str:
+    return hashlib.sha256(orjson.dumps(row, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -213,7 +213,10 @@ class SignalReceipt(Document):
 
 
 class ImportReject(Document):
-    """A row that an import refused, in `import_rejects`, with its reason and its values as they came."""
+    """A row that an import refused, in `import_rejects`, with its reason and its values as they came.
+
+    `row_digest` stands for `row` in the key: several rows of one time may be refused for the same reason.
+    """
 
     symbol: SymbolText
     timeframe: TimeframeText
@@ -221,6 +224,7 @@ class ImportReject(Document):
     time: str
     reason: Name
     row: dict[str, str]
+    row_digest: Name
     run_id: Name
     rejected_at: UtcTime
 

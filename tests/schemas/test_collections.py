@@ -12,6 +12,7 @@ from pymongo.errors import DuplicateKeyError
 
 from schemas.collections import (
     COLLECTIONS,
+    REJECT_KEY,
     SIGNALS,
     TTL_INDEX,
     Store,
@@ -154,6 +155,7 @@ def test_eight_that_race_make_one_database(settings: Settings) -> None:
         ("crypto_signals", SIGNAL),
         ("crypto_signal_revisions", SIGNAL | {"version": 1}),
         ("signal_receipts", SIGNAL | {"consumer": "bot"}),
+        ("import_rejects", dict.fromkeys(REJECT_KEY, "x")),
         ("bar_gaps", {"symbol": "A:BTCUSDT", "timeframe": "1m", "start": T}),
         ("workflow_runs", {"run_id": "run"}),
     ],

@@ -46,7 +46,7 @@ RECEIPT = {
 }  # fmt: skip
 REJECT = {
     "symbol": SYMBOL, "timeframe": "1m", "source": "csv", "time": "yesterday", "reason": "no time",
-    "row": {"open": "x"}, "run_id": "run", "rejected_at": T,
+    "row": {"open": "x"}, "row_digest": "abc", "run_id": "run", "rejected_at": T,
 }  # fmt: skip
 GAP = {"symbol": SYMBOL, "timeframe": "1m", "start": T, "end": T, "state": "open", "updated_at": T}
 RUN = {
