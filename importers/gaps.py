@@ -1,5 +1,6 @@
 """Records where bars are missing: a gap is open, absent at the venue, or filled; nobody invents bars."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
@@ -21,6 +22,7 @@ _NO_GAP = -1
 _OPEN, _FILLED, _ABSENT = (_STATES.index(state) for state in ("open", "filled", "absent"))
 
 States = NDArray[np.int8]
+Recorded = tuple[int, int, int]  # a stored gap: its first open, its end (not included), its state
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +56,32 @@ def record_gaps(db: Store, layout: BarLayout, seen: Seen) -> None:
     if stretch is None:
         return
     stored = _overlapping(db, layout, *stretch)
-    is_whole = len(present) == (stretch[1] - stretch[0]) // step + 1
+    runs = _runs(present, step)
+    is_whole = len(runs) == 1 and (runs[0] == (stretch[0], stretch[1] + step)).all()
     if is_whole and not stored:
         return
-    low = min([stretch[0], *(_ms(gap["start"]) for gap in stored)])
-    high = max([stretch[1], *(_ms(gap["end"]) for gap in stored)])
-    before = np.full((high - low) // step + 1, _NO_GAP, np.int8)
-    for gap in stored:
-        before[(_ms(gap["start"]) - low) // step : (_ms(gap["end"]) - low) // step + 1] = _STATES.index(gap["state"])
-    inside = slice((stretch[0] - low) // step, (stretch[1] - low) // step + 1)
-    after = before.copy()
-    after[inside] = _states_after(before[inside], np.arange(stretch[0], stretch[1] + 1, step), present, seen)
-    _write(db, layout, stored, _documents(layout, after, low, server_time(db)))
+    recorded = [(_ms(gap["start"]), _ms(gap["end"]) + step, _STATES.index(gap["state"])) for gap in stored]
+    pieces = _pieces(stretch, step, runs, recorded, seen)
+    states = _states_after(pieces, stretch, runs, recorded, seen)
+    _write(db, layout, stored, _documents(layout, pieces, states, server_time(db)))
 
 
 def _present(db: Store, layout: BarLayout, seen: Seen) -> Milliseconds:
-    """Return all opens stored in the stretch: those seen, and those around them that the venue was asked for too."""
-    if seen.asked_ms is None:
-        return seen.present_ms
-    first, last = seen.asked_ms
-    if not len(seen.present_ms):
-        return stored_opens_ms(db, layout, first, last)
-    before = stored_opens_ms(db, layout, first, int(seen.present_ms[0]) - 1)
-    after = stored_opens_ms(db, layout, int(seen.present_ms[-1]) + 1, last)
-    return np.concatenate([before, seen.present_ms, after])
+    """Return all opens stored in the stretch: those seen, and those around them that the venue was asked for too.
+
+    Only those on the grid: another program's bar between two opens fills neither.
+    """
+    opens = seen.present_ms
+    if seen.asked_ms is not None:
+        first, last = seen.asked_ms
+        if len(opens):
+            before = stored_opens_ms(db, layout, first, int(opens[0]) - 1)
+            after = stored_opens_ms(db, layout, int(opens[-1]) + 1, last)
+            opens = np.concatenate([before, opens, after])
+        else:
+            opens = stored_opens_ms(db, layout, first, last)
+    on_grid: Milliseconds = opens[opens % (layout.timeframe.seconds * 1000) == 0]
+    return on_grid
 
 
 def _stretch(
@@ -88,7 +92,10 @@ def _stretch(
         step = layout.timeframe.seconds * 1000
         first, last = int(present[0]), int(present[-1])
         previous, following = previous_open_ms(db, layout, first), next_open_ms(db, layout, last)
-        return first if previous is None else previous + step, last if following is None else following - step
+        return (
+            first if previous is None else previous // step * step + step,
+            last if following is None else -(-following // step) * step - step,
+        )
     if asked_ms is None:
         return None
     # The venue had nothing, and nothing is stored there: a gap only where it lies between bars that are stored.
@@ -96,32 +103,68 @@ def _stretch(
     return None if None in edges else asked_ms
 
 
-def _states_after(before: States, opens: Milliseconds, present: Milliseconds, seen: Seen) -> States:
-    is_missing = np.isin(opens, present, invert=True, assume_unique=True)
+def _runs(opens_ms: Milliseconds, step: int) -> Milliseconds:
+    """Return the runs of neighbouring opens as rows (first open, end), the end not included; shape (n, 2)."""
+    if not len(opens_ms):
+        return np.empty((0, 2), np.int64)
+    breaks = np.flatnonzero(np.diff(opens_ms) > step) + 1
+    firsts, lasts = np.append(0, breaks), np.append(breaks, len(opens_ms)) - 1
+    return np.column_stack([opens_ms[firsts], opens_ms[lasts] + step])
+
+
+def _pieces(
+    stretch: tuple[int, int], step: int, runs: Milliseconds, recorded: Sequence[Recorded], seen: Seen
+) -> Milliseconds:
+    """Return the edges of the pieces of time that have one state each, ascending; the last one ends the last piece.
+
+    A hole of centuries is one piece: nothing here grows with the length of a gap.
+    """
+    inner = runs.ravel()
+    if seen.asked_ms is not None:
+        asked = np.array([seen.asked_ms[0], seen.asked_ms[1] + step], np.int64)
+        refused = seen.refused_ms[seen.refused_ms % step == 0]
+        inner = np.concatenate([inner, asked, refused, refused + step])
+    low, end = stretch[0], stretch[1] + step
+    outer = [low, end, *(edge for start, stop, _ in recorded for edge in (start, stop))]
+    return np.union1d(inner[(inner > low) & (inner < end)], np.array(outer, np.int64))
+
+
+def _states_after(
+    pieces: Milliseconds, stretch: tuple[int, int], runs: Milliseconds, recorded: Sequence[Recorded], seen: Seen
+) -> States:
+    """Return the state of each piece, `_NO_GAP` where it is none."""
+    opens = pieces[:-1]
+    before = np.full(len(opens), _NO_GAP, np.int8)
+    for start, end, state in recorded:
+        before[np.searchsorted(opens, start) : np.searchsorted(opens, end)] = state
+    is_inside = (opens >= stretch[0]) & (opens <= stretch[1])
+    # An open lies in a run where more runs have begun than ended.
+    is_present = np.searchsorted(runs[:, 0], opens, "right") > np.searchsorted(runs[:, 1], opens, "right")
     is_absent = before == _ABSENT
     if seen.asked_ms is not None:
         is_asked = (opens >= seen.asked_ms[0]) & (opens <= seen.asked_ms[1])
         is_absent = (is_absent | is_asked) & np.isin(opens, seen.refused_ms, invert=True)
     present = np.where(before == _NO_GAP, _NO_GAP, _FILLED)
-    return np.where(is_missing, np.where(is_absent, _ABSENT, _OPEN), present).astype(np.int8)
+    after = np.where(is_present, present, np.where(is_absent, _ABSENT, _OPEN))
+    return np.where(is_inside, after, before).astype(np.int8)
 
 
-def _documents(layout: BarLayout, states: States, low: int, now: datetime) -> list[dict[str, Any]]:
-    """Return one gap for each run of equal states."""
+def _documents(layout: BarLayout, pieces: Milliseconds, states: States, now: datetime) -> list[dict[str, Any]]:
+    """Return one gap for each run of pieces of equal state."""
     step = layout.timeframe.seconds * 1000
-    starts = np.flatnonzero(np.diff(states, prepend=np.int8(_NO_GAP - 1)))
-    ends = np.append(starts[1:], len(states)) - 1
+    firsts = np.flatnonzero(np.diff(states, prepend=np.int8(_NO_GAP - 1)))
+    ends = np.append(firsts[1:], len(states))
     return [
         BarGap(
             symbol=str(layout.symbol),
             timeframe=str(layout.timeframe),
-            start=_time(low + int(start) * step),
-            end=_time(low + int(end) * step),
-            state=_STATES[states[start]],
+            start=_time(int(pieces[first])),
+            end=_time(int(pieces[end]) - step),
+            state=_STATES[states[first]],
             updated_at=now,
         ).to_mongo()
-        for start, end in zip(starts, ends, strict=True)
-        if states[start] != _NO_GAP
+        for first, end in zip(firsts, ends, strict=True)
+        if states[first] != _NO_GAP
     ]
 
 

@@ -1,5 +1,7 @@
 """Where bars are missing: recorded, split when filled in part, absent where the venue was asked."""
 
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -138,6 +140,31 @@ def test_rechecking_finds_what_a_killed_run_left(db: Store, intake: SymbolIntake
     db["bar_gaps"].delete_many({})
     intake.recheck_newest_gaps()
     assert gap_list(db) == [(2, 4, "open")]
+
+
+def test_a_hole_of_centuries_is_one_gap(db: Store, intake: SymbolIntake) -> None:
+    """A bar of another program with a mistyped year makes one long gap, at once: no minute of it is made in memory."""
+    others = {"symbol": str(BTC), "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 1.0}
+    db["crypto_market_1m"].insert_one(others | {"datetime": datetime(222, 1, 1, tzinfo=UTC)})
+    send(intake, 0, 1, 4)
+    send(intake, 2)
+    first, *rest = read_gaps(db, None, "1m", ["open", "filled"])
+    assert (first.start, first.end) == (
+        datetime(222, 1, 1, 0, 1, tzinfo=UTC),
+        datetime(2021, 12, 31, 23, 59, tzinfo=UTC),
+    )
+    assert gap_list(db)[1:] == [(2, 2, "filled"), (3, 3, "open")]
+    assert len(rest) == 2
+
+
+def test_a_bar_off_the_grid_fills_no_gap(db: Store, intake: SymbolIntake) -> None:
+    """Another program's bars between two opens leave both missing, and gaps begin and end on the grid."""
+    others = {"symbol": str(BTC), "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 1.0}
+    for second in (90, 330, 570):
+        time = datetime(2022, 1, 1, tzinfo=UTC) + timedelta(seconds=second)
+        db["crypto_market_1m"].insert_one(others | {"datetime": time})
+    send(intake, 4, 7)
+    assert gap_list(db) == [(2, 3, "open"), (5, 6, "open"), (8, 9, "open")]
 
 
 def test_missing_stretches_are_counted() -> None:
