@@ -14,10 +14,19 @@ Column = NDArray[np.float64]
 
 OHLCV = ("open", "high", "low", "close", "volume")
 
+# No bar opens before or after these, whatever its source: one mistyped year would make a gap of centuries.
+EARLIEST_MS, LATEST_MS = 1_230_768_000_000, 4_102_444_800_000  # 2009-01-01, before any coin was traded; 2100-01-01
+
 Reason = Literal[
-    "wrong_column_count", "no_line_end", "time_unreadable", "value_unreadable", "not_finite", "off_grid", "not_closed",
-    "price_not_positive", "prices_out_of_order", "negative_volume", "duplicate_with_other_values",
+    "wrong_column_count", "no_line_end", "time_unreadable", "time_out_of_range", "value_unreadable", "not_finite",
+    "off_grid", "not_closed", "price_not_positive", "prices_out_of_order", "negative_volume",
+    "duplicate_with_other_values",
 ]  # fmt: skip
+
+
+def is_possible_ms(times_ms: Milliseconds) -> NDArray[np.bool_]:
+    """Tell which times lie from 2009 on and before 2100; a missing one (NaT) does not."""
+    return (times_ms >= EARLIEST_MS) & (times_ms < LATEST_MS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

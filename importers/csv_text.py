@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import csv
 
-from importers.bars import OHLCV, Bars, Column, Reason, RejectedRow
+from importers.bars import OHLCV, Bars, Column, Reason, RejectedRow, is_possible_ms
 from importers.row_times import RowTimes, TimeUnitError, row_times
 from schemas.errors import InputError
 from schemas.symbols import Symbol
@@ -74,11 +74,12 @@ def csv_rows(data: bytes, shape: CsvShape, where: str, symbol: Symbol, timeframe
         Where there are no rows, times run backwards or are in no one unit, or bars of another timeframe are in it.
     """
     torn: list[RejectedRow] = []
-    whole, tail = data, b""
+    whole = data
     if not data.endswith((b"\n", b"\r")):
         whole, _, tail = data.rpartition(b"\n")
         whole += b"\n"
-        torn.append(_unread(tail.decode("utf-8", errors="replace"), "no_line_end", shape))
+        if whole.strip() or not shape.has_header:  # else the one line is the header, and no row
+            torn.append(_unread(tail.decode("utf-8", errors="replace"), "no_line_end", shape))
     table, rejected = _table(whole, shape, where)
     rejected += torn
     if not table.num_rows:
@@ -107,9 +108,10 @@ def csv_rows(data: bytes, shape: CsvShape, where: str, symbol: Symbol, timeframe
 
 
 def first_step_back(bars: Bars) -> int | None:
-    """Return the position of the first bar that opens before the one above it, or None."""
-    steps = np.flatnonzero(np.diff(bars.open_ms) < 0)
-    return int(steps[0]) + 1 if len(steps) else None
+    """Return the position of the first bar that opens before the one above it, or None; a mistyped year is no step."""
+    rows = np.flatnonzero(is_possible_ms(bars.open_ms))
+    steps = np.flatnonzero(np.diff(bars.open_ms[rows]) < 0)
+    return int(rows[steps[0] + 1]) if len(steps) else None
 
 
 def check_spacing(bars: Bars, where: str) -> None:
@@ -186,6 +188,8 @@ def _reasons(times: RowTimes, columns: list[_Numbers]) -> dict[int, Reason]:
     is_number = np.logical_and.reduce([column.is_readable for column in columns])
     reasons: dict[int, Reason] = {int(row): "off_grid" for row in np.flatnonzero(times.is_off_grid)}
     reasons |= {int(row): "value_unreadable" for row in np.flatnonzero(~is_number)}
+    # Here, not later: a mistyped year would look like dates that run backwards, and refuse the whole file.
+    reasons |= {int(row): "time_out_of_range" for row in np.flatnonzero(~is_possible_ms(times.open_ms))}
     return reasons | {int(row): "time_unreadable" for row in np.flatnonzero(~times.is_readable)}
 
 

@@ -159,8 +159,11 @@ def freqtrade_batches(path: Path, series: FileSeries) -> Iterator[Batch]:
         raise InputError(f"{path} has no column {', '.join(missing)}, found {', '.join(map(str, frame.columns))}.")
     if not isinstance(frame["date"].dtype, pd.DatetimeTZDtype):
         raise InputError(f"In {path} the column date must hold times with a zone, found {frame['date'].dtype}.")
+    texts = [f"{name} ({frame[name].dtype})" for name in OHLCV if frame[name].dtype.kind not in "iuf"]
+    if texts:
+        raise InputError(f"In {path} the columns {', '.join(OHLCV)} must hold numbers, found {', '.join(texts)}.")
     opens = frame["date"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[ms]").astype(np.int64)
-    values = frame[list(OHLCV)].to_numpy(np.float64)
+    values = frame[list(OHLCV)].to_numpy(np.float64, na_value=np.nan)
     bars = Bars.of(series.symbol, series.timeframe, opens, values)
     backwards = first_step_back(bars)
     if backwards is not None:

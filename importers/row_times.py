@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from importers.bars import Milliseconds
+from importers.bars import EARLIEST_MS, LATEST_MS, Milliseconds
 from schemas.errors import InputError
 
 # An epoch must lie between these, which tells its unit: no number is a time in that span in two units.
-_EARLIEST_S, _LATEST_S = 1_230_768_000, 4_102_444_800  # 2009-01-01, before which no coin was traded; 2100-01-01
+_EARLIEST_S, _LATEST_S = EARLIEST_MS // 1000, LATEST_MS // 1000
 _UNITS = {"s": 1, "ms": 1_000, "µs": 1_000_000, "ns": 1_000_000_000}
 _NUMBER = r"[1-8]?\d{1,18}(?:\.0*)?"  # every one fits 64 bits
 _ISO = r"\d{4}-?\d{2}-?\d{2}(?:[T ].*)?"

@@ -6,7 +6,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from importers.bars import OHLCV, Bars, Reason, RejectedRow
+from importers.bars import OHLCV, Bars, Reason, RejectedRow, is_possible_ms
 
 _REASONS: tuple[Reason, ...] = get_args(Reason)
 
@@ -61,6 +61,7 @@ def _row_reasons(bars: Bars, now_ms: int) -> NDArray[np.intp]:
     finite = np.isfinite(open_) & np.isfinite(high) & np.isfinite(low) & np.isfinite(close) & np.isfinite(volume)
     lowest, highest = np.minimum(open_, close), np.maximum(open_, close)
     checks: dict[Reason, NDArray[np.bool_]] = {
+        "time_out_of_range": ~is_possible_ms(bars.open_ms),
         "not_finite": ~finite,
         "off_grid": bars.open_ms % bars.bar_ms != 0,
         "not_closed": bars.open_ms > now_ms - bars.bar_ms,
@@ -74,4 +75,5 @@ def _row_reasons(bars: Bars, now_ms: int) -> NDArray[np.intp]:
 
 def _rejected_row(bars: Bars, row: int, reason: Reason) -> RejectedRow:
     values = {name: repr(float(column[row])) for name, column in zip(OHLCV, bars.ohlcv, strict=True)}
-    return RejectedRow(f"{np.datetime64(int(bars.open_ms[row]), 'ms')}Z", reason, values)
+    time = np.datetime64(int(bars.open_ms[row]), "ms")  # of any year, which a datetime is not
+    return RejectedRow("" if np.isnat(time) else f"{time}Z", reason, values)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import stamina
 
+from importers.bars import EARLIEST_MS, LATEST_MS
 from schemas.errors import InputError, SymbolError, VenueError
 from schemas.symbols import Symbol
 
@@ -19,7 +20,6 @@ from schemas.symbols import Symbol
 # markets are lists of their own, long ones, of which only those needed are read.
 BINANCE_LIKE = frozenset({"binance", "binanceus", "binanceusdm", "binancecoinm"})
 _MOST_ROWS, _USUAL_ROWS = 1000, 500
-_EARLIEST_MS = 1_230_768_000_000  # 2009-01-01, before which no coin was traded
 _ROW_LENGTH = 6
 _OK = 200
 _SPOT, _PERPETUALS = "spot", "linear"  # as ccxt names the two lists of markets
@@ -245,7 +245,7 @@ def _moved(addresses: Any, url: str) -> Any:
 
 
 def _is_time(answer: object) -> bool:
-    return isinstance(answer, int) and answer >= _EARLIEST_MS
+    return isinstance(answer, int) and EARLIEST_MS <= answer < LATEST_MS
 
 
 def _are_rows(answer: object) -> bool:

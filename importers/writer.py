@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import structlog
 from pymongo import ReplaceOne
-from pymongo.errors import BulkWriteError, OperationFailure
+from pymongo.errors import BulkWriteError
 
 from importers.bar_documents import BarLayout, Rows, documents
 from importers.bars import OHLCV, Bars, Milliseconds
@@ -82,18 +82,18 @@ def _insert(db: Store, layout: BarLayout, rows: Rows) -> tuple[int, bool]:
             db[layout.collection].insert_many(part, ordered=False)
             inserted += len(part)
         except BulkWriteError as error:
-            _raise_other_than_doubles(error)
+            if not _is_of_doubles_only(error):
+                raise
             inserted += error.details["nInserted"]
             met_others = True
     return inserted, met_others
 
 
-def _raise_other_than_doubles(error: BulkWriteError) -> None:
+def _is_of_doubles_only(error: BulkWriteError) -> bool:
     details: dict[str, Any] = dict(error.details)
-    others = [found for found in details["writeErrors"] if found["code"] != _DUPLICATE_KEY]
-    for found in (*others, *details["writeConcernErrors"]):
-        # A bulk error says only "batch op errors occurred": the first cause is what the user can cure.
-        raise OperationFailure(found["errmsg"], found["code"]) from error
+    return not details["writeConcernErrors"] and all(
+        found["code"] == _DUPLICATE_KEY for found in details["writeErrors"]
+    )
 
 
 def _replace(db: Store, layout: BarLayout, bars: Bars) -> int:

@@ -84,6 +84,8 @@ def test_rows_of_one_minute_stay_for_the_check() -> None:
         ("2022-01-01T00:01:00Z,10,12,9,,5\n", "value_unreadable", None),
         ("2022-01-01T00:01:00Z,10,12,9,1_1,5\n", "value_unreadable", None),
         ("a minute later,10,12,9,11,5\n", "time_unreadable", None),
+        ("0222-01-01T00:01:00Z,10,12,9,11,5\n", "time_out_of_range", None),
+        ("2222-01-01T00:01:00Z,10,12,9,11,5\n", "time_out_of_range", None),
         ("2022-01-01T00:01:00.0000001Z,10,12,9,11,5\n", "off_grid", None),
         ("2022-01-01T00:01:00.0001Z,10,12,9,11,5\n", "off_grid", None),
     ],
@@ -108,10 +110,11 @@ def test_a_last_line_without_its_end_is_refused(tail: str) -> None:
     assert [(rejected.reason, rejected.row) for rejected in rows.rejected] == [("no_line_end", {"line": tail})]
 
 
-def test_only_a_header_is_a_sentence() -> None:
-    """A file without a row says so."""
+@pytest.mark.parametrize("text", [HEADER, HEADER.strip(), HEADER.strip() + "\r\n", HEADER + "\n\n"])
+def test_only_a_header_is_a_sentence(text: str) -> None:
+    """A file without a row says so, also where its header has no line end."""
     with pytest.raises(InputError, match="no rows of bars"):
-        parse(HEADER)
+        parse(text)
 
 
 def test_mixed_units_name_the_line() -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from import_samples import BTC, DAY, MINUTE, START_MS, minutes
+from import_samples import BTC, DAY, MINUTE, NOW_MS, START_MS, minutes
 
 from importers.bars import Batch
 from importers.file_sources import FileSeries, file_batches
 from importers.request import Source
+from importers.validation import checked
 from schemas.errors import InputError
 from schemas.symbols import Symbol
 
@@ -170,6 +171,21 @@ def test_freqtrade_files_are_found_and_read(tmp_path: Path, unit: str) -> None:
     assert opens(read(Source.FREQTRADE, tmp_path / "futures", futures)) == [START_MS]
 
 
+def test_missing_values_and_times_wait_for_the_check(tmp_path: Path) -> None:
+    """Nullable columns and a time that is missing or mistyped are read: such a row is refused alone, not the file."""
+    frame = freqtrade_frame(4)
+    frame["date"] = frame["date"].dt.as_unit("ms")
+    frame.loc[1, "date"] = pd.NaT
+    frame.loc[2, "date"] = pd.Timestamp("2922-01-01", tz="UTC")
+    frame["volume"] = pd.array([1.0, None, 3.0, 4.0], "Float64")
+    frame.to_feather(tmp_path / "BTC_USDT-1m.feather")
+    (batch,) = read(Source.FREQTRADE, tmp_path)
+    assert np.isnan(batch.bars.volume).tolist() == [False, True, False, False]
+    result = checked(batch.bars, NOW_MS)
+    assert result.bars.open_ms.tolist() == minutes(0, 3).tolist()
+    assert [row.reason for row in result.rejected] == ["time_out_of_range"] * 2
+
+
 def test_wrong_freqtrade_files_give_a_sentence(tmp_path: Path) -> None:
     """Another series' file, a torn file, a missing column, naive dates and dates that run backwards are refused."""
     path = tmp_path / "BTC_USDT-1m.feather"
@@ -185,6 +201,9 @@ def test_wrong_freqtrade_files_give_a_sentence(tmp_path: Path) -> None:
         read(Source.FREQTRADE, path)
     frame.drop(columns="volume").to_feather(path)
     with pytest.raises(InputError, match="has no column volume"):
+        read(Source.FREQTRADE, path)
+    frame.assign(close=["10", "11", "12"], volume=True).to_feather(path)
+    with pytest.raises(InputError, match=r"must hold numbers, found close \(str\), volume \(bool\)"):
         read(Source.FREQTRADE, path)
     frame.assign(date=frame["date"].dt.tz_localize(None)).to_feather(path)
     with pytest.raises(InputError, match="times with a zone"):

@@ -117,13 +117,33 @@ def test_rejects_are_kept_once(run_cli: RunCli, tmp_path: Path, db: Store) -> No
     assert (first.code, second.code) == (6, 6)
     assert first.counts["fetched"] == 4
     assert (first.counts["inserted"], first.counts["unchanged"], first.counts["rejected"]) == (2, 1, 1)
-    (reject,) = db["import_rejects"].find({}, {"_id": 0, "rejected_at": 0})
+    (reject,) = db["import_rejects"].find({}, {"_id": 0, "rejected_at": 0, "row_digest": 0})
     assert reject == {
         "symbol": "BINANCE:BTCUSDT", "timeframe": "1m", "source": "csv", "time": "2022-01-01T00:00:00.000Z",
         "reason": "duplicate_with_other_values", "run_id": json.loads(first.out)["run_id"],
         "row": {"open": "10.0", "high": "12.0", "low": "9.0", "close": "11.0", "volume": "7.0"},
     }  # fmt: skip
     assert [document["volume"] for document in stored(db)] == [5.0, 5.0]
+
+
+def test_different_rows_of_one_minute_are_all_kept(run_cli: RunCli, tmp_path: Path, db: Store) -> None:
+    """Rows refused at the same time for the same reason are told apart by their content; equal ones are one."""
+    path = csv_file(tmp_path, row(0), row(0, 7), row(0, 8), row(1), ",1", ",2", ",2")
+    first, second = csv(run_cli, path, "--json"), csv(run_cli, path, "--json")
+    assert (first.counts["rejected"], second.counts["rejected"]) == (5, 5)
+    kept = [(reject["reason"], reject["row"]) for reject in db["import_rejects"].find({})]
+    assert sorted(found.get("volume", found.get("line")) for _, found in kept) == [",1", ",2", "7.0", "8.0"]
+    assert {reject["run_id"] for reject in db["import_rejects"].find({})} == {json.loads(first.out)["run_id"]}
+
+
+def test_one_mistyped_year_does_not_spoil_the_series(run_cli: RunCli, tmp_path: Path, db: Store) -> None:
+    """The row is refused with its reason, wherever it stands in the file; the others have no gap."""
+    wrong = ("0222-01-01 00:00:00,10,12,9,11,5", "2922-01-01 00:00:00,10,12,9,11,5")
+    ran = csv(run_cli, csv_file(tmp_path, wrong[0], row(0), wrong[1], row(1), wrong[0]), "--json")
+    assert (ran.code, ran.counts["inserted"], ran.counts["rejected"], ran.counts["gaps"]) == (6, 2, 3, 0)
+    assert ran.counts["first"] == "2022-01-01T00:00:00+00:00"
+    assert {reject["reason"] for reject in db["import_rejects"].find({})} == {"time_out_of_range"}
+    assert list(db["bar_gaps"].find({})) == []
 
 
 def test_bars_of_the_future_are_refused(run_cli: RunCli, tmp_path: Path, db: Store) -> None:

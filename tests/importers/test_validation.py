@@ -42,6 +42,23 @@ def test_bad_values_are_refused_with_their_reason(row: tuple[float, ...], reason
     assert len(result.bars) == 0
 
 
+@pytest.mark.parametrize(
+    ("open_ms", "time"),
+    [
+        (-55_161_561_600_000, "0222-01-01T00:00:00.000Z"),
+        (1_230_767_940_000, "2008-12-31T23:59:00.000Z"),
+        (4_102_444_800_000, "2100-01-01T00:00:00.000Z"),
+        (np.iinfo(np.int64).min, ""),  # NaT, a missing time
+    ],
+)
+def test_a_year_in_which_nothing_traded_is_refused(open_ms: int, time: str) -> None:
+    """Bars open from 2009 on and before 2100: one mistyped year would make a gap of centuries."""
+    (rejected,) = checked(one_row(open_ms), 2**62).rejected
+    assert (rejected.reason, rejected.time) == ("time_out_of_range", time)
+    for edge in (1_230_768_000_000, 4_102_444_740_000):
+        assert len(checked(one_row(edge), 2**62).bars) == 1
+
+
 @pytest.mark.parametrize("row", [(10, 10, 10, 10, 0), (10, 12, 10, 12, 0)])
 def test_edges_are_good(row: tuple[float, ...]) -> None:
     """A bar without a trade, and one that opens at its low and closes at its high, are bars."""
