@@ -161,7 +161,7 @@ def test_a_report_folder_that_can_not_be_written_stops_the_run_before_it_starts(
         quantflow("run", "walk.yaml", "--report-folder", "/proc/nowhere"), 2, "A folder that can be written was needed"
     )
     assert db[SIGNALS].count_documents({}) == 0
-    refused(quantflow("demo", "--folder", "/proc/nowhere"), 2, said)
+    refused(quantflow("demo", "--folder", "/proc/nowhere"), 2, "A folder that can be written")
 
 
 def test_unreachable_server_is_a_sentence_without_the_password(quantflow: Quantflow, graph: Path) -> None:
