@@ -120,9 +120,7 @@ def open_client(uri: str, variable: UriVariable, **options: Any) -> MongoClient[
     if not uri.startswith(("mongodb://", "mongodb+srv://")):
         raise _unusable_uri("it has another beginning", variable)
     if _has_unescaped_password(uri):
-        raise _unusable_uri(
-            "it has an @ behind its address; in a password write / as %2F, ? as %3F, @ as %40", variable
-        )
+        raise _unusable_uri("a sign of the password ends the address too early; write / as %2F, ? as %3F", variable)
     with warnings.catch_warnings(record=True) as dropped:
         warnings.simplefilter("always", UserWarning)
         try:
