@@ -12,9 +12,10 @@ from importers.read_only import connect_to_read
 from importers.request import BarLength, Source, parsed_address, parsed_request
 from importers.summary import print_gaps, print_summary
 from schemas.console import configure_logging, run_command
+from schemas.errors import InputError
 from schemas.mongo import connect
 from schemas.settings import Settings
-from schemas.symbols import Symbol
+from schemas.symbols import parse_names
 
 # Good rows were stored, but some rows were refused: neither a success nor a failure.
 ROWS_REJECTED = 6
@@ -42,7 +43,9 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object inste
 def import_ohlcv(
     context: typer.Context,
     tf: Annotated[BarLength | None, typer.Option(help="The bars' length.")] = None,
-    symbol: Annotated[str | None, typer.Option(help="One symbol or several, such as BINANCE:BTCUSDT.")] = None,
+    symbol: Annotated[
+        str | None, typer.Option(help="One symbol or several, such as BINANCE:BTCUSDT or BINANCE:BTC/USDT.")
+    ] = None,
     since: Annotated[
         str | None, typer.Option(help="First open, ISO, UTC. Unset: after the last stored bar.", show_default=False)
     ] = None,
@@ -59,6 +62,7 @@ def import_ohlcv(
 ) -> None:
     """Import closed OHLCV bars from a venue (through ccxt) or from files into MongoDB, each bar once."""
     if context.invoked_subcommand is not None:
+        _refuse_options_before(context, context.invoked_subcommand)
         return
     request = parsed_request(
         tf=tf, symbol=symbol, source=source, since=since, until=until, path=path,
@@ -81,22 +85,38 @@ def gaps(
 ) -> None:
     """List the gaps in stored bars: open, or absent at the venue. With --fill, refill the open ones."""
     if symbol is not None:
-        symbol = str(Symbol.parse(symbol.strip().upper()))
+        symbol = _one_name(symbol)
     with connect(_settings()) as db:
         if not fill:
             print_gaps(read_gaps(db, symbol, tf, ["open", "absent"]), as_json)
             return
         open_gaps = read_gaps(db, symbol, tf, ["open"])
-        symbols = [Symbol.parse(gap.symbol) for gap in open_gaps]
-        outcome = (
-            run_fill(db, parsed_address(symbols, exchange, exchange_url), open_gaps) if symbols else nothing_done()
-        )
+        names = [gap.symbol for gap in open_gaps]
+        outcome = run_fill(db, parsed_address(names, exchange, exchange_url), open_gaps) if names else nothing_done()
     _report(outcome, as_json, dry_run=False)
 
 
 def main() -> None:
     """Run the command: errors become a sentence and an exit code."""
     run_command(app)
+
+
+def _refuse_options_before(context: typer.Context, command: str) -> None:
+    """Options before a command are those of an import: the command would not see them, and do more than was meant."""
+    sources = {option: context.get_parameter_source(option.name or "") for option in context.command.params}
+    given = [option.opts[0] for option, found in sources.items() if found is not None and found.name != "DEFAULT"]
+    if given:
+        raise InputError(
+            f"{', '.join(given)} before {command} would have no effect. Write it behind: import-ohlcv {command} "
+            f"{given[0]} ... (import-ohlcv {command} --help lists what {command} takes)."
+        )
+
+
+def _one_name(text: str) -> str:
+    names = parse_names(text)
+    if len(names) > 1:
+        raise InputError(f"gaps --symbol takes one symbol, found {', '.join(names)}. Leave it out for all.")
+    return names[0]
 
 
 def _settings() -> Settings:

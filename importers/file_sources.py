@@ -51,21 +51,22 @@ class FileSeries:
             start, rejected = end, []
 
 
-def file_batches(source: Source, path: str, series: FileSeries) -> Iterator[Batch]:
-    """Give the bars of the files that a source and a path name, file by file.
+def files_batches(source: Source, path: str, series: FileSeries) -> Iterator[Iterator[Batch]]:
+    """Give the bars of the files that a source and a path name: for each file an iterator over its batches.
 
     Raises
     ------
     InputError
-        Where a file can not be used; nothing of that file has been given then.
+        Where there is no such file; and from the iterator of a file that can not be used, before its first batch. The
+        other files may be read all the same.
     """
     if source is Source.CSV:
-        yield from csv_batches(Path(path), series)
+        yield csv_batches(Path(path), series)
     elif source is Source.FREQTRADE:
-        yield from freqtrade_batches(freqtrade_file(Path(path), series), series)
+        yield freqtrade_batches(freqtrade_file(Path(path), series), series)
     else:
         for file in dump_files(path, series):
-            yield from dump_batches(file, series)
+            yield dump_batches(file, series)
 
 
 def csv_batches(path: Path, series: FileSeries) -> Iterator[Batch]:
@@ -131,7 +132,10 @@ def freqtrade_file(path: Path, series: FileSeries) -> Path:
         places = [path / wanted, path / wanted.name]
         found = next((place for place in places if place.is_file()), None)
         if found is None:
-            raise InputError(f"{path} has no {wanted}, as Freqtrade's download-data would have named it.")
+            raise InputError(
+                f"{path} has no {wanted}, as Freqtrade's download-data would have named it. Check --path; where base "
+                f"and quote are others, write them as in --symbol {series.symbol.venue}:{series.symbol.pair}."
+            )
         return found
     if path.exists() and path.name != wanted.name:
         raise InputError(f"{path} is not the file of {series.symbol} {series.timeframe}, which is named {wanted.name}.")

@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from importers.bars import Batch
 from importers.day_bars import day_bars
-from importers.file_sources import FileSeries, file_batches
+from importers.file_sources import FileSeries, files_batches
 from importers.intake import ImportRun, SymbolIntake
 from importers.progress import SymbolBars
 from importers.request import ImportRequest
@@ -15,7 +17,7 @@ from importers.venue import VenueAddress
 from importers.venue_import import fill_gaps, import_from_venue
 from schemas.collections import Store
 from schemas.documents import BarGap
-from schemas.errors import QuantFlowError
+from schemas.errors import InputError, QuantFlowError
 from schemas.mongo import server_time
 from schemas.run_id import new_run_id
 from schemas.symbols import Symbol
@@ -24,11 +26,31 @@ from schemas.timeframes import Timeframe
 
 @dataclass(slots=True)
 class Outcome:
-    """A run's summary, the errors of symbols that could not be completed, and what else is worth a line."""
+    """A run's summary, the errors of symbols and files that could not be completed, and what else is worth a line."""
 
     summary: RunSummary
     errors: list[QuantFlowError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def keeping_errors(self) -> Iterator[None]:
+        """Keep what is wrong with one symbol or file, so that the others go on and the summary tells of them."""
+        try:
+            yield
+        except InputError as error:
+            self.errors.append(error)
+
+
+class _Intakes:
+    """The intakes of a run, in the order in which they were begun."""
+
+    def __init__(self, run: ImportRun, bars: SymbolBars) -> None:
+        self._run, self._bars = run, bars
+        self.begun: list[SymbolIntake] = []
+
+    def begin(self, symbol: Symbol, timeframe: Timeframe) -> SymbolIntake:
+        self.begun.append(SymbolIntake(self._run, symbol, timeframe, self._bars.add(symbol)))
+        return self.begun[-1]
 
 
 def nothing_done() -> Outcome:
@@ -37,24 +59,27 @@ def nothing_done() -> Outcome:
 
 
 def run_import(db: Store, request: ImportRequest, dry_run: bool) -> Outcome:
-    """Import what a request asks for, and return what was done.
+    """Import what a request asks for, and return what was done; a file that can not be used is among the errors.
 
     Raises
     ------
     QuantFlowError
-        Where nothing could be done, such as a file that is not there or a venue that does not answer.
+        Where nothing could be done, as where a venue does not answer or does not list a symbol.
     """
     run = ImportRun(db, new_run_id(), request.source_name, dry_run)
     started = time.monotonic()
     outcome = Outcome(RunSummary(run.run_id, run.source, 0.0))
     with SymbolBars() as bars:
-        intakes = [SymbolIntake(run, symbol, request.timeframe, bars.add(symbol)) for symbol in request.symbols]
+        intakes = _Intakes(run, bars)
         if request.address is not None:
-            span = request.span
-            outcome.errors = asyncio.run(import_from_venue(request.address, intakes, span.since_ms, span.until_ms))
+            span = (request.span.since_ms, request.span.until_ms)
+            outcome.errors = asyncio.run(
+                import_from_venue(request.address, request.names, request.timeframe, intakes.begin, *span)
+            )
         else:
-            _take_stored_or_files(db, request, intakes, outcome)
-        outcome.summary.symbols = [intake.finish() for intake in intakes]
+            every = [intakes.begin(symbol, request.timeframe) for symbol in request.symbols]
+            _take_stored_or_files(db, request, every, outcome)
+        outcome.summary.symbols = [intake.finish() for intake in intakes.begun]
     outcome.summary.seconds = round(time.monotonic() - started, 3)
     return outcome
 
@@ -62,16 +87,27 @@ def run_import(db: Store, request: ImportRequest, dry_run: bool) -> Outcome:
 def _take_stored_or_files(db: Store, request: ImportRequest, intakes: list[SymbolIntake], outcome: Outcome) -> None:
     now_ms = int(server_time(db).timestamp() * 1000)
     for intake in intakes:
-        series = FileSeries(intake.symbol, intake.timeframe, request.span.since_ms, request.span.until_ms)
-        if request.from_minutes:
-            days = day_bars(db, intake.symbol, request.span.since_ms, request.span.until_ms)
-            intake.take(Batch(days.bars), now_ms)
-            if days.incomplete:
-                outcome.notes.append(days.note)
-            continue
-        for batch in file_batches(request.source, request.path or "", series):
-            intake.take(batch, now_ms)
-            outcome.notes += batch.notes
+        with outcome.keeping_errors():
+            if request.from_minutes:
+                _take_days(db, request, intake, outcome, now_ms)
+            else:
+                _take_files(request, intake, outcome, now_ms)
+
+
+def _take_days(db: Store, request: ImportRequest, intake: SymbolIntake, outcome: Outcome, now_ms: int) -> None:
+    days = day_bars(db, intake.symbol, request.span.since_ms, request.span.until_ms)
+    intake.take(Batch(days.bars), now_ms)
+    if days.incomplete:
+        outcome.notes.append(days.note)
+
+
+def _take_files(request: ImportRequest, intake: SymbolIntake, outcome: Outcome, now_ms: int) -> None:
+    series = FileSeries(intake.symbol, intake.timeframe, request.span.since_ms, request.span.until_ms)
+    for batches in files_batches(request.source, request.path or "", series):
+        with outcome.keeping_errors():
+            for batch in batches:
+                intake.take(batch, now_ms)
+                outcome.notes += batch.notes
 
 
 def run_fill(db: Store, address: VenueAddress, gaps: list[BarGap]) -> Outcome:
@@ -79,15 +115,9 @@ def run_fill(db: Store, address: VenueAddress, gaps: list[BarGap]) -> Outcome:
     run = ImportRun(db, new_run_id(), "ccxt")
     started = time.monotonic()
     outcome = Outcome(RunSummary(run.run_id, run.source, 0.0))
-    series: dict[tuple[str, str], list[BarGap]] = {}
-    for gap in gaps:
-        series.setdefault((gap.symbol, gap.timeframe), []).append(gap)
     with SymbolBars() as bars:
-        work = []
-        for (name, timeframe), found in series.items():
-            symbol = Symbol.parse(name)
-            work.append((SymbolIntake(run, symbol, Timeframe.parse(timeframe), bars.add(symbol)), found))
-        outcome.errors = asyncio.run(fill_gaps(address, work)) if work else []
-        outcome.summary.symbols = [intake.finish() for intake, _ in work]
+        intakes = _Intakes(run, bars)
+        outcome.errors = asyncio.run(fill_gaps(address, gaps, intakes.begin))
+        outcome.summary.symbols = [intake.finish() for intake in intakes.begun]
     outcome.summary.seconds = round(time.monotonic() - started, 3)
     return outcome

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from importers.venue import VenueAddress
 from schemas.errors import InputError, SymbolError
-from schemas.symbols import Symbol, parse_symbols
+from schemas.symbols import Symbol, parse_names, parse_symbols, symbol_parts
 from schemas.timeframes import Timeframe, parse_time
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -56,8 +56,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
-    """A checked request for an import of bars."""
+    """A checked request for an import of bars.
 
+    `names` are the symbols as texts. `symbols` are the same, split by known quotes: for files only, since a venue's own
+    list splits its names.
+    """
+
+    names: list[str]
     symbols: list[Symbol]
     timeframe: Timeframe
     source: Source
@@ -93,25 +98,25 @@ def parsed_request(
     """
     if tf is None or symbol is None:
         raise InputError("import-ohlcv needs --tf 1m or 1d and --symbol, such as --symbol BINANCE:BTCUSDT.")
-    symbols, timeframe, span = parse_symbols(symbol), Timeframe.parse(tf), Span.parse(since, until)
+    names, timeframe, span = parse_names(symbol), Timeframe.parse(tf), Span.parse(since, until)
     if resample_from is not None:
         if (resample_from, tf) != ("1m", BarLength.DAY) or path is not None:
             raise InputError("--resample-from 1m makes bars of --tf 1d from stored bars of 1m, and takes no --path.")
-        return ImportRequest(symbols, timeframe, source, span, from_minutes=True)
+        return ImportRequest(names, parse_symbols(symbol), timeframe, source, span, from_minutes=True)
     if source is Source.CCXT:
         if path is not None:
             raise InputError("--path belongs to files: add --source csv, freqtrade or binance-dump, or leave it out.")
-        return ImportRequest(symbols, timeframe, source, span, address=parsed_address(symbols, exchange, exchange_url))
+        return ImportRequest(names, [], timeframe, source, span, address=parsed_address(names, exchange, exchange_url))
     if path is None:
         raise InputError(f"--source {source} reads files: add --path.")
     if exchange is not None or exchange_url is not None:
         raise InputError(f"--exchange and --exchange-url belong to --source ccxt; --source {source} reads files.")
-    if source is Source.CSV and len(symbols) > 1:
-        raise InputError(f"A CSV holds the bars of one symbol, found {len(symbols)} symbols. Import them one by one.")
-    return ImportRequest(symbols, timeframe, source, span, path=str(Path(path).expanduser()))
+    if source is Source.CSV and len(names) > 1:
+        raise InputError(f"A CSV holds the bars of one symbol, found {len(names)} symbols. Import them one by one.")
+    return ImportRequest(names, parse_symbols(symbol), timeframe, source, span, path=str(Path(path).expanduser()))
 
 
-def parsed_address(symbols: list[Symbol], exchange: str | None, url: str | None) -> VenueAddress:
+def parsed_address(names: list[str], exchange: str | None, url: str | None) -> VenueAddress:
     """Return the venue that the symbols name, checked against --exchange where that is given.
 
     Raises
@@ -119,7 +124,7 @@ def parsed_address(symbols: list[Symbol], exchange: str | None, url: str | None)
     SymbolError
         Where symbols of several venues, or of another than --exchange, are asked for.
     """
-    venues = sorted({symbol.venue for symbol in symbols})
+    venues = sorted({symbol_parts(name)[0] for name in names})
     if len(venues) > 1:
         raise SymbolError(f"Symbols of one venue were needed, found those of {', '.join(venues)}. Import them apart.")
     name = (exchange or venues[0]).lower()

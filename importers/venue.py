@@ -3,18 +3,20 @@
 import asyncio
 import difflib
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
 import stamina
+import stamina.instrumentation
+import structlog
 
 from importers.bars import EARLIEST_MS, LATEST_MS
 from schemas.errors import InputError, SymbolError, VenueError
-from schemas.symbols import Symbol
+from schemas.symbols import Symbol, symbol_parts
 
 # These page from any start, however early; an empty page means that there is nothing up to now. Their spot and futures
 # markets are lists of their own, long ones, of which only those needed are read.
@@ -22,6 +24,7 @@ BINANCE_LIKE = frozenset({"binance", "binanceus", "binanceusdm", "binancecoinm"}
 _MOST_ROWS, _USUAL_ROWS = 1000, 500
 _ROW_LENGTH = 6
 _OK = 200
+_log = structlog.get_logger()
 _SPOT, _PERPETUALS = "spot", "linear"  # as ccxt names the two lists of markets
 
 
@@ -75,28 +78,29 @@ class Venue:
         attempts = self._patience.first_contact_attempts
         await self._asked("its markets", lambda: self._exchange.load_markets(True), attempts=attempts, is_sane=bool)
 
-    def market(self, symbol: Symbol) -> Market:
-        """Return the venue's market of a symbol.
+    def market(self, text: str) -> Market:
+        """Return the market that a symbol such as 'COINBASE:DOTUSD' names, split as the venue's own list splits it.
 
         Raises
         ------
         SymbolError
-            Where the venue lists no such market; names the nearest that it has.
+            Where the venue lists no such market, and names the nearest that it has; or several.
         """
-        kind = "swap" if symbol.settle else "spot"
+        where, name, is_perpetual = symbol_parts(text)
+        kind = "swap" if is_perpetual else "spot"
         names: dict[str, list[str]] = {}
         for market in self._exchange.markets.values():
             if market["type"] == kind and market.get("settle") in (None, market["quote"]):
                 names.setdefault(f"{market['base']}{market['quote']}", []).append(market["symbol"])
-        found = names.get(symbol.venue_name, [])
+        found = names.get(name, [])
         if len(found) == 1:
-            return Market(symbol, found[0])
+            return Market(Symbol.from_pair(where, found[0]), found[0])
         if found:
-            raise SymbolError(f"{symbol} can be any of {', '.join(found)} at {self._where}: it names no one market.")
-        suffix = ".P" if symbol.settle else ""
-        near = [f"{symbol.venue}:{name}{suffix}" for name in difflib.get_close_matches(symbol.venue_name, names, n=4)]
+            raise SymbolError(f"{text} can be any of {', '.join(found)} at {self._where}: it names no one market.")
+        suffix = ".P" if is_perpetual else ""
+        near = [f"{where}:{other}{suffix}" for other in difflib.get_close_matches(name, names, n=4)]
         hint = f"Near it: {', '.join(near)}." if near else f"It lists {len(names)} {kind} markets, none of a like name."
-        raise SymbolError(f"{self._where} has no {kind} market {symbol.venue_name} for {symbol}. {hint}")
+        raise SymbolError(f"{self._where} has no {kind} market {name} for {text}. {hint}")
 
     async def clock_ms(self) -> int:
         """Return the venue's time."""
@@ -139,7 +143,7 @@ class Venue:
                 wait_max=patience.wait_max_s,
                 wait_jitter=patience.wait_initial_s,
             ):
-                with attempt:
+                with attempt, self._told(what, attempt, most):
                     answer = await self._asked_once(what, ask)
                     if not is_sane(answer):
                         raise errors.BadResponse("the answer is not what this request is answered with")
@@ -151,6 +155,16 @@ class Venue:
             ) from None
         except errors.BaseError as error:
             raise VenueError(f"{self._where} refused to give {what}: {_reason(error)}.") from None
+
+    @contextmanager
+    def _told(self, what: str, attempt: stamina.Attempt, most: int) -> Iterator[None]:
+        """Log a failure that will be tried again, with what was asked for, which stamina's own log does not know."""
+        try:
+            yield
+        except self._ccxt.OperationFailed as error:
+            if attempt.num < most:
+                _log.warning("venue_retried", venue=self._where, asked=what, tried=attempt.num, error=_reason(error))
+            raise
 
     async def _asked_once(self, what: str, ask: Callable[[], Awaitable[Any]]) -> Any:
         """Ask once, after a ban that any of the concurrent requests has met; note a ban that this one meets."""
@@ -178,7 +192,7 @@ class Venue:
 
 
 @asynccontextmanager
-async def open_venue(address: VenueAddress, symbols: Sequence[Symbol]) -> AsyncIterator[Venue]:
+async def open_venue(address: VenueAddress, symbols: Sequence[str]) -> AsyncIterator[Venue]:
     """Give a venue, with the markets read that the symbols need, for the length of an `async with` block.
 
     Raises
@@ -198,17 +212,20 @@ async def open_venue(address: VenueAddress, symbols: Sequence[Symbol]) -> AsyncI
         raise InputError(f"ccxt knows no exchange {name!r}. " + (f"Near it: {', '.join(near)}." if near else ""))
     # Proxies of the environment serve the real venue only: an address that was given is spoken to directly.
     exchange = getattr(exchanges, name)({"enableRateLimit": True, "aiohttp_trust_env": address.url is None})
+    hooks = stamina.instrumentation.get_on_retry_hooks()
+    stamina.instrumentation.set_on_retry_hooks([])  # `Venue._told` logs instead
     try:
         if address.url is not None:
             _redirect(exchange, address.url)
         if name in BINANCE_LIKE or address.url is not None:
-            kinds = {_PERPETUALS if symbol.settle else _SPOT for symbol in symbols}
+            kinds = {_PERPETUALS if symbol_parts(text)[2] else _SPOT for text in symbols}
             exchange.options["fetchMarkets"] = {"types": sorted(kinds, reverse=True)}
         exchange.on_rest_response = _only_json(exchange.on_rest_response, ccxt.BadResponse)
         venue = Venue(exchange, ccxt, address)
         await venue.read_markets()
         yield venue
     finally:
+        stamina.instrumentation.set_on_retry_hooks(hooks)
         await exchange.close()
 
 

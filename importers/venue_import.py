@@ -1,7 +1,7 @@
 """Bars from a venue into the store, page by page, several symbols at once; and the refilling of recorded gaps."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +12,12 @@ from importers.intake import SymbolIntake
 from importers.venue import Market, Venue, VenueAddress, open_venue
 from schemas.documents import BarGap
 from schemas.errors import InputError, QuantFlowError, VenueError
+from schemas.symbols import Symbol
 from schemas.timeframes import Timeframe
 
 _AT_ONCE = 8
+
+Begin = Callable[[Symbol, Timeframe], SymbolIntake]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,12 @@ class Stretch:
 
 
 async def import_from_venue(
-    address: VenueAddress, intakes: list[SymbolIntake], since_ms: int | None, until_ms: int | None
+    address: VenueAddress,
+    names: Sequence[str],
+    timeframe: Timeframe,
+    begin: Begin,
+    since_ms: int | None,
+    until_ms: int | None,
 ) -> list[QuantFlowError]:
     """Fetch and store the closed bars of several symbols, each from its last stored bar on unless a start is given.
 
@@ -35,8 +43,11 @@ async def import_from_venue(
     Parameters
     ----------
     address : VenueAddress
-    intakes : list of SymbolIntake
-        One for each symbol.
+    names : sequence of str
+        Symbols, which the venue's own list splits into base and quote.
+    timeframe : Timeframe
+    begin : callable
+        Gives the intake of a symbol; called for each in turn, when all of them are known to be listed.
     since_ms, until_ms : int or None
         The first open, and the end (not included). Without a start: after the last stored bar, or from the venue's
         first bar. Without an end: the last bar that has closed by the venue's clock when the import begins.
@@ -51,8 +62,8 @@ async def import_from_venue(
     SymbolError, VenueError, InputError
         Where a symbol is not listed or the venue can not be reached: then nothing was stored.
     """
-    async with open_venue(address, [intake.symbol for intake in intakes]) as venue:
-        markets = [venue.market(intake.symbol) for intake in intakes]
+    async with open_venue(address, names) as venue:
+        markets = [venue.market(name) for name in names]
         now_ms = await venue.clock_ms()
 
         async def one(intake: SymbolIntake, market: Market) -> None:
@@ -60,13 +71,16 @@ async def import_from_venue(
             stretch = Stretch(start_ms, _closed_end_ms(intake.timeframe, now_ms, until_ms))
             await _store(venue, market, intake, stretch, now_ms)
 
-        return await _together([one(intake, market) for intake, market in zip(intakes, markets, strict=True)])
+        return await _together([one(begin(market.symbol, timeframe), market) for market in markets])
 
 
-async def fill_gaps(address: VenueAddress, gaps: list[tuple[SymbolIntake, list[BarGap]]]) -> list[QuantFlowError]:
+async def fill_gaps(address: VenueAddress, gaps: Sequence[BarGap], begin: Begin) -> list[QuantFlowError]:
     """Ask the venue for the bars of recorded gaps; what it has is stored, what it has not is recorded as absent."""
-    async with open_venue(address, [intake.symbol for intake, _ in gaps]) as venue:
-        markets = [venue.market(intake.symbol) for intake, _ in gaps]
+    series: dict[tuple[str, str], list[BarGap]] = {}
+    for gap in gaps:
+        series.setdefault((gap.symbol, gap.timeframe), []).append(gap)
+    async with open_venue(address, [name for name, _ in series]) as venue:
+        work = [(venue.market(name), Timeframe.parse(timeframe), found) for (name, timeframe), found in series.items()]
         now_ms = await venue.clock_ms()
 
         async def one(intake: SymbolIntake, market: Market, stretches: list[BarGap]) -> None:
@@ -77,7 +91,7 @@ async def fill_gaps(address: VenueAddress, gaps: list[tuple[SymbolIntake, list[B
                 await _store(venue, market, intake, Stretch(first, end_ms), now_ms)
 
         return await _together(
-            [one(intake, market, found) for (intake, found), market in zip(gaps, markets, strict=True)]
+            [one(begin(market.symbol, timeframe), market, found) for market, timeframe, found in work]
         )
 
 

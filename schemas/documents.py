@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from schemas.errors import QuantFlowError
-from schemas.symbols import Symbol
+from schemas.symbols import Symbol, symbol_text
 from schemas.timeframes import Timeframe, aware_utc
 
 Action = Literal["enter_long", "exit_long", "enter_short", "exit_short"]
@@ -41,6 +41,10 @@ def _symbol(value: str) -> str:
     return _checked(Symbol.parse, value)
 
 
+def _symbol_form(value: str) -> str:
+    return _checked(symbol_text, value)
+
+
 def _pair(value: str) -> str:
     return _checked(lambda text: Symbol.from_pair("ANY", text), value)
 
@@ -57,6 +61,8 @@ def _day(value: str) -> str:
 DayText = Annotated[str, Field(pattern=r"^[0-9]{8}$"), AfterValidator(_day)]
 UtcTime = Annotated[datetime, AfterValidator(_aware)]
 SymbolText = Annotated[str, AfterValidator(_symbol)]
+# Bars lie under a symbol's text: that of a quote which only the venue knows can not be split here, and need not be.
+BarSymbolText = Annotated[str, AfterValidator(_symbol_form)]
 PairText = Annotated[str, AfterValidator(_pair)]
 TimeframeText = Annotated[str, AfterValidator(_timeframe)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -80,7 +86,7 @@ class Document(BaseModel):
 
 
 class _Bar(Document):
-    symbol: SymbolText
+    symbol: BarSymbolText
     open: Finite
     high: Finite
     low: Finite
@@ -218,7 +224,7 @@ class ImportReject(Document):
     `row_digest` stands for `row` in the key: several rows of one time may be refused for the same reason.
     """
 
-    symbol: SymbolText
+    symbol: BarSymbolText
     timeframe: TimeframeText
     source: Name
     time: str
@@ -232,7 +238,7 @@ class ImportReject(Document):
 class BarGap(Document):
     """A stretch without bars, in `bar_gaps`: from the first missing open to the last, both included."""
 
-    symbol: SymbolText
+    symbol: BarSymbolText
     timeframe: TimeframeText
     start: UtcTime
     end: UtcTime

@@ -84,6 +84,18 @@ class Symbol:
         return f"{self.venue}:{self.venue_name}" + (".P" if self.settle else "")
 
 
+def symbol_parts(text: str) -> tuple[str, str, bool]:
+    """Return a symbol's venue, the venue's own name for it, and whether it is a perpetual; nothing is split.
+
+    Raises
+    ------
+    SymbolError
+        Where the text has another form.
+    """
+    match = _match(text)
+    return match[1], match[2], match[3] is not None
+
+
 def symbol_text(text: str) -> str:
     """Return `text` if it has the form of a symbol, whether or not it can be split into base and quote.
 
@@ -114,21 +126,48 @@ def split_venue_name(name: str, quotes: Iterable[str] = KNOWN_QUOTES) -> tuple[s
     if not fitting:
         raise SymbolError(
             f"{name} can not be split into base and quote: it ends with no quote asset that is known. "
-            "Use the pair spelling BASE/QUOTE, or pass the venue's own quote assets."
+            "import-ohlcv takes it with a slash, as in BINANCE:BTC/USDT; code passes the venue's own quote assets."
         )
     quote = max(fitting, key=len)
     return name.removesuffix(quote), quote
 
 
 def parse_symbols(text: str) -> list[Symbol]:
-    """Return the instruments of a comma-separated list, each once, in the order given.
+    """Return the instruments of a comma-separated list that a person typed, each once, in the order given.
+
+    'BINANCE:BTC/USDT' (a perpetual: 'BINANCE:BTC/USDT:USDT') is taken too: it says where to split.
 
     Raises
     ------
     SymbolError
         Where the list is empty or one of them can not be read.
     """
+    return list(dict.fromkeys(_as_pair(part) or Symbol.parse(part) for part in _typed(text)))
+
+
+def parse_names(text: str) -> list[str]:
+    """Return the symbols of a list as `parse_symbols` does, but unsplit: for a venue, whose own list splits them.
+
+    Raises
+    ------
+    SymbolError
+        Where the list is empty or one of them has another form.
+    """
+    return list(dict.fromkeys(str(_as_pair(part) or symbol_text(part)) for part in _typed(text)))
+
+
+def _typed(text: str) -> list[str]:
     parts = [part.strip().upper() for part in text.split(",") if part.strip()]
     if not parts:
         raise SymbolError("At least one symbol such as BINANCE:BTCUSDT was needed, found none.")
-    return list(dict.fromkeys(Symbol.parse(part) for part in parts))
+    return parts
+
+
+def _as_pair(text: str) -> Symbol | None:
+    """Return the instrument that 'BINANCE:BTC/USDT' names, or None where no slash follows the venue."""
+    venue, _, pair = text.partition(":")
+    if "/" not in pair:
+        return None
+    symbol = Symbol.from_pair(venue, pair)
+    _match(str(symbol))
+    return symbol

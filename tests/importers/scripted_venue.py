@@ -24,6 +24,7 @@ class ScriptedVenue:
     def __init__(self, start_ms: int) -> None:
         self.start_ms = start_ms
         self.now_ms = start_ms + 100 * 60_000 + 30_000
+        self.pairs = [("BTC", "USDT"), ("ETH", "USDT")]
         self.missing: set[int] = set()
         self.wrong: set[int] = set()
         self.faults: list[tuple[int, dict[str, str], str]] = []
@@ -68,10 +69,10 @@ class ScriptedVenue:
     def _symbols(self, perpetual: bool) -> list[dict[str, Any]]:
         extra = {"contractType": "PERPETUAL", "marginAsset": "USDT", "pair": "BTCUSDT"} if perpetual else {}
         return [
-            {"symbol": f"{base}USDT", "status": "TRADING", "baseAsset": base, "quoteAsset": "USDT", "filters": _FILTERS}
+            {"symbol": base + quote, "status": "TRADING", "baseAsset": base, "quoteAsset": quote, "filters": _FILTERS}
             | {"permissions": ["SPOT"], "isSpotTradingAllowed": True}
             | extra
-            for base in ("BTC", "ETH")
+            for base, quote in self.pairs
         ]
 
     def _klines(self, parameters: dict[str, str]) -> list[list[Any]]:

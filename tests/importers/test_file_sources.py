@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import itertools
 import zipfile
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from import_samples import BTC, DAY, MINUTE, NOW_MS, START_MS, minutes
 
 from importers.bars import Batch
-from importers.file_sources import FileSeries, file_batches
+from importers.file_sources import FileSeries, files_batches
 from importers.request import Source
 from importers.validation import checked
 from schemas.errors import InputError
@@ -46,7 +47,7 @@ def zip_file(path: Path, text: str) -> Path:
 
 
 def read(source: Source, path: Path | str, series: FileSeries = SERIES) -> list[Batch]:
-    return list(file_batches(source, str(path), series))
+    return list(itertools.chain.from_iterable(files_batches(source, str(path), series)))
 
 
 def opens(batches: list[Batch]) -> list[int]:

@@ -3,8 +3,10 @@
 import gzip
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from import_samples import START_MS, Ran, stored
 from scripted_venue import ScriptedVenue
@@ -187,6 +189,7 @@ def test_open_gaps_are_filled_from_the_venue(run_cli: RunCli, venue: ScriptedVen
     [
         (("--tf", "1m", "--symbol", "BINANCE:BTCUSDC"), 2, "Near it: BINANCE:BTCUSDT"),
         (("--tf", "1m", "--symbol", "BTCUSDT"), 2, "BINANCE:BTCUSDT was needed"),
+        (("--symbol", "BINANCE:BTCUSDT", "--tf", "1m", "gaps", "--fill"), 2, "--tf, --symbol before gaps"),
         (("--tf", "1m"), 2, "needs --tf 1m or 1d and --symbol"),
         (("--tf", "5m", "--symbol", "BINANCE:BTCUSDT"), 2, "--tf"),
     ],
@@ -200,6 +203,44 @@ def test_wrong_arguments_are_told(
     assert part in ran.err
     assert "Traceback" not in ran.err
     assert stored(db) == []
+
+
+def test_a_torn_file_among_others_is_told_in_the_summary(run_cli: RunCli, tmp_path: Path, db: Store) -> None:
+    """The other files of the pattern are stored and counted; the exit code is that of the error."""
+    for month in (1, 2, 3):
+        start_s = int(datetime(2022, month, 1, tzinfo=UTC).timestamp())
+        (tmp_path / f"BTCUSDT-1m-2022-{month:02}.csv").write_text(f"{start_s * 1000},10,12,9,11,5,0,0,0,0,0,0\n")
+    (tmp_path / "BTCUSDT-1m-2022-02.csv").write_bytes(gzip.compress(b"a" * 99)[:-9])
+    ran = run_cli(*BTC_1M, "--source", "binance-dump", "--path", str(tmp_path), "--json")
+    assert (ran.code, ran.counts["inserted"], ran.counts["gaps"]) == (2, 2, 1)
+    assert "BTCUSDT-1m-2022-02.csv is torn" in ran.err
+    assert [document["datetime"].month for document in stored(db)] == [1, 3]
+
+
+def test_a_symbol_without_its_file_is_told_in_the_summary(run_cli: RunCli, tmp_path: Path, db: Store) -> None:
+    """The symbols before and behind it are stored and counted."""
+    frame = pd.DataFrame({"date": pd.to_datetime([START_MS], unit="ms", utc=True)})
+    frame = frame.assign(**dict.fromkeys(("open", "high", "low", "close", "volume"), 10.0))
+    for base in ("BTC", "SOL"):
+        frame.to_feather(tmp_path / f"{base}_USDT-1m.feather")
+    names = "BINANCE:BTCUSDT,BINANCE:ETHUSDT,BINANCE:SOLUSDT"
+    ran = run_cli("--tf", "1m", "--symbol", names, "--source", "freqtrade", "--path", str(tmp_path), "--json")
+    assert ran.code == 2
+    assert [symbol["inserted"] for symbol in json.loads(ran.out)["symbols"]] == [1, 0, 1]
+    assert "has no ETH_USDT-1m.feather" in ran.err
+    assert len(stored(db)) == 2
+
+
+def test_a_pair_says_where_a_symbol_is_split(run_cli: RunCli, tmp_path: Path, db: Store) -> None:
+    """A file's symbol with an unknown quote is refused with a remedy that works, and stored under its usual name."""
+    path = csv_file(tmp_path, row(0), row(2), row(2, 7))
+    refused = run_cli("--tf", "1m", "--symbol", "BINANCE:BTCVAI", "--source", "csv", "--path", path)
+    assert refused.code == 2
+    assert "with a slash, as in BINANCE:BTC/USDT" in refused.err
+    ran = run_cli("--tf", "1m", "--symbol", "binance:btc/vai", "--source", "csv", "--path", path, "--json")
+    assert (ran.code, ran.counts["symbol"], ran.counts["inserted"]) == (6, "BINANCE:BTCVAI", 2)
+    listed = json.loads(run_cli("gaps", "--symbol", "BINANCE:BTCVAI", "--json").out)["gaps"]
+    assert [gap["symbol"] for gap in listed] == ["BINANCE:BTCVAI"]
 
 
 def test_a_venue_that_is_not_there_is_told(run_cli: RunCli) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import time
 
 import pytest
+import stamina.instrumentation
+import structlog.testing
 from import_samples import BTC, DAY, MINUTE, NOW_MS, START_MS, gap_list, minutes, rising_bars, stored
 from scripted_venue import ScriptedVenue
 
@@ -24,18 +26,31 @@ ETH = Symbol("BINANCE", "ETH", "USDT")
 QUICK = Patience(attempts=4, wait_initial_s=0.01, wait_max_s=0.02, longest_ban_s=5)
 
 
+class Intakes:
+    """Begins intakes, and remembers them."""
+
+    def __init__(self, run: ImportRun) -> None:
+        self.run = run
+        self.begun: list[SymbolIntake] = []
+
+    def begin(self, symbol: Symbol, timeframe: Timeframe) -> SymbolIntake:
+        self.begun.append(SymbolIntake(self.run, symbol, timeframe))
+        return self.begun[-1]
+
+
 def fetch(
-    db: Store, venue: ScriptedVenue, *symbols: Symbol, since: int | None = None, until: int | None = None,
+    db: Store, venue: ScriptedVenue, *symbols: Symbol | str, since: int | None = None, until: int | None = None,
     timeframe: Timeframe = MINUTE, dry_run: bool = False,
 ) -> list[SymbolCounts]:  # fmt: skip
     """Import from the venue; `since` and `until` in minutes after the start."""
-    run = ImportRun(db, "run-1", "ccxt", dry_run)
-    intakes = [SymbolIntake(run, symbol, timeframe) for symbol in symbols or (BTC,)]
+    intakes = Intakes(ImportRun(db, "run-1", "ccxt", dry_run))
+    names = [str(symbol) for symbol in symbols or (BTC,)]
     span = [None if minute is None else START_MS + minute * 60_000 for minute in (since, until)]
-    errors = asyncio.run(import_from_venue(VenueAddress("binance", venue.url, QUICK), intakes, *span))
+    address = VenueAddress("binance", venue.url, QUICK)
+    errors = asyncio.run(import_from_venue(address, names, timeframe, intakes.begin, *span))
     if errors:
         raise errors[0]
-    return [intake.finish() for intake in intakes]
+    return [intake.finish() for intake in intakes.begun]
 
 
 def stored_minutes(db: Store) -> list[int]:
@@ -173,12 +188,52 @@ def test_one_symbol_that_fails_does_not_stop_the_other(db: Store, venue: Scripte
     """What is refused of one symbol is told; the other is complete."""
     bad = (400, {}, '{"code":-1120,"msg":"Invalid interval."}')
     venue.faults = [bad]
-    run = ImportRun(db, "run-1", "ccxt")
-    intakes = [SymbolIntake(run, symbol, MINUTE) for symbol in (BTC, ETH)]
-    errors = asyncio.run(import_from_venue(VenueAddress("binance", venue.url, QUICK), intakes, None, None))
+    begin = Intakes(ImportRun(db, "run-1", "ccxt")).begin
+    address = VenueAddress("binance", venue.url, QUICK)
+    errors = asyncio.run(import_from_venue(address, [str(BTC), str(ETH)], MINUTE, begin, None, None))
     assert [type(error) for error in errors] == [VenueError]
     assert "refused to give bars of" in str(errors[0])
     assert db["crypto_market_1m"].count_documents({}) == 100
+
+
+@pytest.mark.parametrize(
+    ("base", "quote"),
+    [("BTC", "VAI"), ("DOT", "USD"), ("DO", "TUSD")],  # a quote that only the venue knows; a name of two readings
+)
+def test_the_venues_own_list_splits_a_symbol(db: Store, venue: ScriptedVenue, base: str, quote: str) -> None:
+    """Whatever quotes are known here, base and quote are those of the market; bars, gaps and rejects are stored."""
+    venue.pairs = [("BTC", "USDT"), (base, quote)]
+    venue.missing, venue.wrong = set(minutes(3).tolist()), set(minutes(5).tolist())
+    name = f"BINANCE:{base}{quote}"
+    intakes = Intakes(ImportRun(db, "run-1", "ccxt"))
+    address = VenueAddress("binance", venue.url, QUICK)
+    assert asyncio.run(import_from_venue(address, [name], MINUTE, intakes.begin, None, None)) == []
+    assert [intake.symbol for intake in intakes.begun] == [Symbol("BINANCE", base, quote)]
+    assert db["crypto_market_1m"].count_documents({"symbol": name}) == 98
+    venue.wrong = set()
+    assert refill(db, venue)[0].inserted == 1
+    assert [(gap.symbol, gap.state) for gap in read_gaps(db, name, None, ["absent", "filled"])] == [
+        (name, "absent"),
+        (name, "filled"),
+    ]
+
+
+def test_a_name_of_two_markets_is_refused_with_both(db: Store, venue: ScriptedVenue) -> None:
+    """Bars lie under the name: where a venue has two markets of one name nobody can tell whose they would be."""
+    venue.pairs = [("DOT", "USD"), ("DO", "TUSD")]
+    with pytest.raises(SymbolError, match=r"BINANCE:DOTUSD can be any of DOT/USD, DO/TUSD at"):
+        fetch(db, venue, "BINANCE:DOTUSD")
+
+
+def test_each_retry_is_logged_once_with_what_was_asked(db: Store, venue: ScriptedVenue) -> None:
+    """The warning names the symbol and the error; stamina's own, which knows neither, is not written."""
+    venue.faults = [(500, {}, "oops")]
+    with structlog.testing.capture_logs() as logs:
+        fetch(db, venue)
+    (warning,) = [log for log in logs if log["log_level"] == "warning"]
+    assert (warning["event"], warning["asked"], warning["tried"]) == ("venue_retried", "bars of BINANCE:BTCUSDT 1m", 1)
+    assert warning["error"].startswith("ExchangeNotAvailable: ")
+    assert stamina.instrumentation.get_on_retry_hooks()  # as they were, for others
 
 
 def test_an_unknown_symbol_is_told_before_anything_is_stored(db: Store, venue: ScriptedVenue) -> None:
@@ -190,10 +245,10 @@ def test_an_unknown_symbol_is_told_before_anything_is_stored(db: Store, venue: S
 
 def test_a_venue_that_is_not_there_gives_a_sentence(db: Store, venue: ScriptedVenue) -> None:
     """Nobody listens: the sentence says where."""
-    intakes = [SymbolIntake(ImportRun(db, "run-1", "ccxt"), BTC, MINUTE)]
+    begin = Intakes(ImportRun(db, "run-1", "ccxt")).begin
     address = VenueAddress("binance", "http://127.0.0.1:9", QUICK)
     with pytest.raises(VenueError, match=r"binance at http://127\.0\.0\.1:9 did not give its markets in 3 tries"):
-        asyncio.run(import_from_venue(address, intakes, None, None))
+        asyncio.run(import_from_venue(address, [str(BTC)], MINUTE, begin, None, None))
 
 
 @pytest.mark.parametrize(
@@ -205,9 +260,9 @@ def test_a_venue_that_is_not_there_gives_a_sentence(db: Store, venue: ScriptedVe
 )
 def test_a_wrong_exchange_or_address_gives_a_sentence(db: Store, address: VenueAddress, part: str) -> None:
     """Misspelt names and addresses are told before any request."""
-    intakes = [SymbolIntake(ImportRun(db, "run-1", "ccxt"), BTC, MINUTE)]
+    begin = Intakes(ImportRun(db, "run-1", "ccxt")).begin
     with pytest.raises(InputError, match=part):
-        asyncio.run(import_from_venue(address, intakes, None, None))
+        asyncio.run(import_from_venue(address, [str(BTC)], MINUTE, begin, None, None))
 
 
 @pytest.mark.parametrize("most_rows", [1000, 10, 3])
@@ -233,10 +288,10 @@ def test_a_wrong_bar_is_refused_and_its_gap_open(db: Store, venue: ScriptedVenue
 
 
 def refill(db: Store, venue: ScriptedVenue) -> list[SymbolCounts]:
-    intake = SymbolIntake(ImportRun(db, "run-2", "ccxt"), BTC, MINUTE)
-    work = [(intake, read_gaps(db, None, None, ["open"]))]
-    assert asyncio.run(fill_gaps(VenueAddress("binance", venue.url, QUICK), work)) == []
-    return [intake.finish()]
+    intakes = Intakes(ImportRun(db, "run-2", "ccxt"))
+    gaps = read_gaps(db, None, None, ["open"])
+    assert asyncio.run(fill_gaps(VenueAddress("binance", venue.url, QUICK), gaps, intakes.begin)) == []
+    return [intake.finish() for intake in intakes.begun]
 
 
 def test_filling_stores_what_the_venue_has_and_marks_the_rest(

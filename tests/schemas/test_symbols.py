@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import SymbolError
-from schemas.symbols import KNOWN_QUOTES, Symbol, parse_symbols, split_venue_name, symbol_text
+from schemas.symbols import (
+    KNOWN_QUOTES,
+    Symbol,
+    parse_names,
+    parse_symbols,
+    split_venue_name,
+    symbol_parts,
+    symbol_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +121,32 @@ def test_a_list_is_read_in_order_each_symbol_once() -> None:
         "BINANCE:ETHUSDT",
         "BINANCE:BTCUSDT",
     ]
+
+
+def test_a_typed_pair_says_where_to_split() -> None:
+    """A name with an unknown quote, or with two that fit, is read as it was meant; unsplit it is the usual name."""
+    text = "coinbase:dot/usd,COINBASE:DOTUSD,BINANCE:BTC/VAI,BINANCE:BTC/USDT:USDT"
+    assert [symbol.pair for symbol in parse_symbols(text.replace("COINBASE:DOTUSD,", ""))] == [
+        "DOT/USD",
+        "BTC/VAI",
+        "BTC/USDT:USDT",
+    ]
+    assert parse_names(text) == ["COINBASE:DOTUSD", "BINANCE:BTCVAI", "BINANCE:BTCUSDT.P"]
+
+
+def test_names_are_taken_without_a_split() -> None:
+    """A venue's own list splits them: a quote that nobody here knows is none of our business, another form is."""
+    assert parse_names("binance:btcvai, BINANCE:ABCXYZ.P,BINANCE:BTCVAI") == ["BINANCE:BTCVAI", "BINANCE:ABCXYZ.P"]
+    assert symbol_parts("BINANCE:ABCXYZ.P") == ("BINANCE", "ABCXYZ", True)
+    assert symbol_parts("BINANCE:ABCXYZ") == ("BINANCE", "ABCXYZ", False)
+
+
+@pytest.mark.parametrize("text", ["BTCUSDT", "BTC/USDT", "BTC/USDT:USDT", ":BTC/USDT", "A:BTC/", "A:B/C/D", "A B:C/D"])
+def test_a_typed_symbol_of_another_form_is_shown(text: str) -> None:
+    """A pair needs its venue as well."""
+    for read in (parse_symbols, parse_names):
+        with pytest.raises(SymbolError, match="was needed, found"):
+            read(text)
 
 
 @pytest.mark.parametrize("text", ["", " , ", ","])
