@@ -18,7 +18,8 @@ setup: $(READY) ## Make .venv with the pinned versions.
 $(READY): requirements.lock pyproject.toml
 	@command -v $(UV) >/dev/null || python3 -m pip install --quiet --disable-pip-version-check --target .tools uv
 	@$(UV) venv --quiet --allow-existing --python '$(PYTHON_RANGE)' .venv
-	@VIRTUAL_ENV=.venv $(UV) pip install --require-hashes -r requirements.lock
+	@echo "Installing the pinned packages into .venv (about 1 GB with Freqtrade) ..."
+	@VIRTUAL_ENV=.venv $(UV) pip install $$([ -t 2 ] || echo --quiet) --require-hashes -r requirements.lock
 	@VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $(READY)
 

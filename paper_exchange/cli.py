@@ -28,7 +28,7 @@ _DAY_MS = 86_400_000
 _DAYS_AHEAD = 7  # what a venue on wall time has in store, so that it does not run dry over a weekend
 _MOST_DAYS = 3660
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ SpreadBps = Annotated[float, typer.Option(min=0, max=1000, help="Spread of the b
 DepthLevels = Annotated[int, typer.Option(min=1, max=5000, help="Levels on each side of the book.")]
 WeightLimit = Annotated[int, typer.Option(min=0, help="Request weight per minute; 0 for no limit.")]
 ReadyFile = Annotated[Path | None, typer.Option(help="When ready, write url, port and bars here as JSON.")]
+UntilEof = Annotated[bool, typer.Option("--until-eof", help="End when standard input ends, as with its parent.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the ready line as JSON.")]
 
 
@@ -82,6 +83,7 @@ def run(
     depth_levels: DepthLevels = 1000,
     weight_limit: WeightLimit = WEIGHT_PER_MINUTE,
     ready_file: ReadyFile = None,
+    until_eof: UntilEof = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a local venue that answers as Binance's spot REST API does, on bars from a file or a seed."""
@@ -108,7 +110,7 @@ def run(
             typer.echo(orjson.dumps(ready).decode() if as_json else ready_line(markets, ready, clock))
 
         try:
-            serve(create_app(markets, clock, RequestWeights(weight_limit)), listener, announce)
+            serve(create_app(markets, clock, RequestWeights(weight_limit)), listener, announce, until_eof=until_eof)
         finally:
             if ready_file is not None:
                 ready_file.unlink(missing_ok=True)

@@ -4,6 +4,8 @@ import errno
 import os
 import signal
 import socket
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -83,8 +85,12 @@ def write_ready_file(path: Path, document: dict[str, object]) -> None:
         raise StartError(f"--ready-file {path} can not be written: {error.strerror}.") from None
 
 
-def serve(app: FastAPI, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-    """Answer requests until SIGTERM or SIGINT; `on_ready` is called once requests are being answered."""
+def serve(app: FastAPI, listener: socket.socket, on_ready: Callable[[], None], *, until_eof: bool = False) -> None:
+    """Answer requests until SIGTERM or SIGINT; `on_ready` is called once requests are being answered.
+
+    With `until_eof` the end of standard input ends the venue too: a program that holds the other end of that pipe takes
+    the venue with it, however it dies.
+    """
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, lifespan="off", ws="none", server_header=False,
         timeout_graceful_shutdown=3, backlog=_BACKLOG,
@@ -95,6 +101,8 @@ def serve(app: FastAPI, listener: socket.socket, on_ready: Callable[[], None]) -
     def stop(_: int, __: FrameType | None) -> None:
         server.should_exit = True
 
+    if until_eof:
+        threading.Thread(target=_end_at_eof, args=(server,), daemon=True).start()
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         server.run(sockets=[listener])
@@ -119,3 +127,9 @@ class _Server(uvicorn.Server):
         except BaseException:
             await self.shutdown(sockets)  # uvloop waits forever for a loop that still listens
             raise
+
+
+def _end_at_eof(server: uvicorn.Server) -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    server.should_exit = True

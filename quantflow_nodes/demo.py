@@ -11,7 +11,15 @@ from typing import Any
 import orjson
 
 from quantflow_nodes.parity import DISAGREES
-from quantflow_nodes.programs import Venue, clean_environment, find_program, make_folder, running_venue, shared_file
+from quantflow_nodes.programs import (
+    Venue,
+    clean_environment,
+    find_program,
+    make_folder,
+    run_program,
+    running_venue,
+    shared_file,
+)
 from schemas.embedded import temporary_server
 from schemas.errors import QuantFlowError
 
@@ -115,7 +123,8 @@ class Demo:
     def _parity(self) -> bool:
         started = time.perf_counter()
         self.say("6. freqtrade backtesting --strategy ExternalSignalStrategy on these signals, beside our own trades:")
-        ended = subprocess.run([find_program("quantflow", "freqtrade"), "parity", str(self._graph)], **self._options)
+        command = [find_program("quantflow", "freqtrade"), "parity", str(self._graph), "--show", "5"]
+        ended = run_program(command, **self._options)
         if ended.returncode not in (0, DISAGREES):
             raise DemoFailedError(f"quantflow parity ended with exit code {ended.returncode}.")
         self.say(f"   ({_since(started)})")
@@ -129,12 +138,12 @@ class Demo:
     def _options(self) -> dict[str, Any]:
         # A working folder of our own keeps a .env of the user's away from every step.
         home = self.environment["QUANTFLOW_HOME"]
-        return {"cwd": home, "env": self.environment, "stdin": subprocess.DEVNULL, "check": False}
+        return {"cwd": home, "env": self.environment}
 
     def _json(self, program: str, *arguments: str) -> tuple[Any, float]:
         started = time.perf_counter()
         command = [find_program(program, "embedded"), *arguments, "--json"]
-        ended = subprocess.run(command, stdout=subprocess.PIPE, **self._options)
+        ended = run_program(command, stdout=subprocess.PIPE, **self._options)
         if ended.returncode != 0:
             raise DemoFailedError(f"{program} {' '.join(arguments)} ended with exit code {ended.returncode}.")
         return orjson.loads(ended.stdout), time.perf_counter() - started

@@ -12,7 +12,7 @@ import pandas as pd
 import structlog
 
 from quantflow_nodes.ports import Bars
-from quantflow_nodes.programs import clean_environment, find_program, running_venue, shared_file
+from quantflow_nodes.programs import clean_environment, find_program, run_program, running_venue, shared_file
 from schemas.errors import QuantFlowError, StoreError
 from schemas.settings import Settings
 from schemas.symbols import Symbol
@@ -160,14 +160,12 @@ def _run(request: BacktestRequest, config: Path, settings: Settings) -> None:
     )
     output = request.folder / "freqtrade.log"
     with output.open("wb") as sink:
-        ended = subprocess.run(
+        ended = run_program(
             arguments,
             cwd=request.folder,  # a .env of the user's must not reach this run
             env=environment,
-            stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
-            check=False,
         )
     log.info("freqtrade_ended", code=ended.returncode, log=str(output))
     if ended.returncode != 0:

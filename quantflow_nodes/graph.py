@@ -103,9 +103,7 @@ def parse_graph(text: str, source: str, folder: Path, changes: list[str] | None 
     """Return the graph that YAML text gives; see `load_graph`."""
     content = _read_yaml(text, source)
     if not isinstance(content, dict):
-        raise GraphError(
-            f"The graph {source} must be a mapping with `name` and `nodes`, found {type(content).__name__}."
-        )
+        raise GraphError(f"The graph {source} must be a mapping with `name` and `nodes`, found {_kind(content)}.")
     for change in changes or []:
         _apply(content, change)
     try:
@@ -144,6 +142,10 @@ def _apply(content: dict[str, Any], change: str) -> None:
     if not isinstance(params, dict):
         raise GraphError(f"--set {change}: the params of {node} must be a mapping, found {type(params).__name__}.")
     nodes[node] = {**nodes[node], "params": {**params, param: _read_yaml(value, "--set")}}
+
+
+def _kind(content: Any) -> str:
+    return {type(None): "nothing", list: "a list", str: "text"}.get(type(content), "a number")
 
 
 def _lines(error: ValidationError) -> str:

@@ -12,7 +12,7 @@ from schemas.timeframes import aware_utc, parse_time
 
 def _time(value: Any) -> datetime:
     try:
-        return aware_utc(value, "A time") if isinstance(value, datetime) else parse_time(value, "A time")
+        return aware_utc(value, "It") if isinstance(value, datetime) else parse_time(value, "It")
     except QuantFlowError as error:
         raise ValueError(str(error)) from None
 

@@ -62,9 +62,8 @@ def plan_graph(graph: Graph) -> Plan:
     params = {name: _check_params(name, graph.nodes[name], found, mistakes) for name, found in classes.items()}
     sources = {name: _check_inputs(name, graph, classes, mistakes) for name in classes}
     order = _order(sources, mistakes)
-    if not mistakes:
-        for name in order:
-            mistakes += _check_types(name, classes, sources)
+    for name in order:
+        mistakes += _check_types(name, classes, sources)
     if mistakes:
         raise GraphError(f"The graph {graph.name} can not run:\n" + "\n".join(f"  {line}" for line in mistakes))
     return Plan(
@@ -108,10 +107,9 @@ def _param_mistake(entry: NodeEntry, known: list[str], part: dict[str, Any]) -> 
         return f"the parameter {param} is missing. {takes}"
     if part["type"] == "extra_forbidden":
         return f"the parameter {param} is not known. {_did_you_mean(param, known)}{takes}"
-    message = part["msg"].removeprefix("Value error, ").rstrip(".")
-    if not param:
-        return f"{message}."
-    return f"the parameter {param} can not be {part['input']!r}: {message}."
+    message = part["msg"].removeprefix("Value error, ")
+    sentence = message if message.endswith((".", "?")) else f"{message}."
+    return sentence if not param else f"the parameter {param} can not be {part['input']!r}: {sentence}"
 
 
 def _check_inputs(name: str, graph: Graph, classes: dict[str, NodeClass], mistakes: list[str]) -> dict[str, Source]:

@@ -11,12 +11,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
 from schemas.errors import InputError, VenueError
 
 _READY_TIMEOUT_S = 60.0
+_REFUSED_ITS_INPUT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,8 @@ def running_venue(arguments: list[str]) -> Iterator[Venue]:
         ready_file, log = Path(folder) / "ready.json", Path(folder) / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [command, *arguments, "--port", "0", "--ready-file", str(ready_file)],
-                stdin=subprocess.DEVNULL,
+                [command, *arguments, "--port", "0", "--ready-file", str(ready_file), "--until-eof"],
+                stdin=subprocess.PIPE,  # held by us alone: it ends with us, and the venue with it
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a Ctrl-C at the terminal is ours to answer
@@ -98,6 +100,8 @@ def running_venue(arguments: list[str]) -> Iterator[Venue]:
             yield Venue(ready["url"], ready)
         finally:
             end_process(process)
+            if process.stdin is not None:
+                process.stdin.close()
 
 
 def _wait_for(process: subprocess.Popen[bytes], ready_file: Path, log: Path) -> None:
@@ -105,11 +109,23 @@ def _wait_for(process: subprocess.Popen[bytes], ready_file: Path, log: Path) -> 
     while not ready_file.exists():
         if process.poll() is not None or time.monotonic() > deadline:
             said = log.read_text(errors="replace").strip().removeprefix("paper-exchange: ")
-            raise VenueError(f"paper-exchange did not start: {said or 'it said nothing'}")
+            kind = InputError if process.returncode == _REFUSED_ITS_INPUT else VenueError
+            raise kind(f"paper-exchange did not start: {said or 'it said nothing'}")
         time.sleep(0.02)
 
 
-def end_process(process: subprocess.Popen[bytes], patience_s: float = 10.0) -> None:
+def run_program(command: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """Run a command to its end, as `subprocess.run` does; if we are interrupted, let it clean up before we go on."""
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options) as process:
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            end_process(process)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output)
+
+
+def end_process(process: subprocess.Popen[bytes], patience_s: float = 15.0) -> None:
     """End a process that we started: politely, and after a while for certain."""
     if process.poll() is not None:
         return

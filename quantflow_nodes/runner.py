@@ -86,6 +86,7 @@ def run_plan(
             raise
     if run.failure is not None:
         record.ended("failed", str(run.failure))
+        log.info("run_failed", graph=plan.graph.name, run_id=context.run_id)
         raise run.failure
     record.ended("succeeded", None)
     return RunResult(context, plan, run.outputs, run.seconds)

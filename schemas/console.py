@@ -1,6 +1,7 @@
 """How every command of ours speaks: logs and sentences on standard error, results on standard output, exit codes."""
 
 import logging
+import signal
 import sys
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ from schemas.mongo import redact_uri
 from schemas.settings import Settings
 
 INTERRUPTED = 130
+TERMINATED = 143
 
 
 def configure_logging(settings: Settings) -> None:
@@ -36,15 +38,19 @@ def _without_secrets(_: object, __: str, event: structlog.typing.EventDict) -> s
 
 
 def run_command(app: Callable[[], None]) -> None:
-    """Run a command line to its end: our errors become their sentence and exit code, never a traceback."""
+    """Run a command line to its end: our errors become their sentence and exit code, never a traceback.
+
+    SIGTERM ends it as Ctrl-C does, so that what it started is ended and what it was doing is marked.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         app()
     except QuantFlowError as error:
         typer.secho(f"Error: {error}", err=True, fg=typer.colors.RED)
         sys.exit(error.exit_code)
     except SystemExit as end:
-        if end.code == INTERRUPTED:  # what Typer makes of Ctrl-C
-            typer.secho("Interrupted. What was done is kept; the next run completes it.", err=True)
+        if end.code in (INTERRUPTED, TERMINATED):  # Typer makes the first of Ctrl-C
+            typer.secho("Interrupted. What was stored is kept; run it again to go on.", err=True)
         raise
     except BrokenPipeError:  # the reader of our output, such as head, has left
         sys.stderr.close()

@@ -27,7 +27,7 @@ from schemas.mongod_binary import Mongod, find_mongod
 
 _POLL_S = 0.2
 _READY_TIMEOUT_S = 60.0
-_LEAST_FREE_BYTES = 400 * 2**20
+_LEAST_FREE_BYTES = {"new": 400 * 2**20, "existing": 64 * 2**20}  # a new server lays out 300 MiB of files
 _MOST_RESTARTS = 5
 _RESTART_MEMORY_S = 600.0
 _NOT_YET_INITIALIZED = 94
@@ -119,9 +119,10 @@ class Keeper:
 
     def _launch(self, preferred_port: int) -> None:
         free = shutil.disk_usage(self._server.home).free
-        if free < _LEAST_FREE_BYTES:
+        needed = _LEAST_FREE_BYTES["existing" if (self._server.data / "WiredTiger").exists() else "new"]
+        if free < needed:
             raise StoreError(
-                f"The embedded MongoDB needs {_LEAST_FREE_BYTES // 2**20} MiB of free disk space in "
+                f"The embedded MongoDB needs {needed // 2**20} MiB of free disk space in "
                 f"{self._server.home}, found {free // 2**20} MiB. Free some space, or set QUANTFLOW_HOME to a folder "
                 "on another disk. What was stored is kept."
             )

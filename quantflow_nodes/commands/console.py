@@ -24,14 +24,15 @@ def print_json(value: Any) -> None:
     typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY).decode())
 
 
-def summary_table(title: str, figures: dict[str, Any]) -> Table:
-    """Return a table of two columns: what, how much."""
+def summary_table(title: str, figures: dict[str, Any], *, plain: bool = False) -> Table:
+    """Return a table of two columns: what, how much; `plain` leaves names as they are."""
     table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="dim")
     table.add_column(justify="right")
     for name, value in figures.items():
         if value != []:
-            table.add_row(name.removesuffix("_s").replace("_", " "), escape(figure(name, value)))
+            shown = name if plain else name.removesuffix("_s").replace("_", " ")
+            table.add_row(shown, escape(figure(name, value)))
     return table
 
 

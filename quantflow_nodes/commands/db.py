@@ -34,7 +34,10 @@ def _embedded(settings: Settings) -> EmbeddedServer:
 
 @app.command()
 def start() -> None:
-    """Start the embedded server and let it run until `quantflow db stop`."""
+    """Start the embedded server and let it run until `quantflow db stop`.
+
+    Example: quantflow db start && mongosh "$(quantflow db uri)"
+    """
     uri = _embedded(_settings()).keep()
     out.print(f"The embedded MongoDB runs at {uri}", soft_wrap=True)
 
@@ -48,7 +51,10 @@ def stop() -> None:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Show which server is used, whether it runs, and how much is stored in each collection."""
+    """Show which server is used and, where it runs, how many documents each collection holds.
+
+    kept: it runs until `quantflow db stop`; in use: a process holds it now.
+    """
     settings = _settings()
     server = EmbeddedServer(settings.home)
     state = server.state()
@@ -64,7 +70,7 @@ def status(as_json: AsJson = False) -> None:
     stored = shown.pop("collections", {})
     out.print(summary_table("MongoDB", shown))
     if stored:
-        out.print(summary_table("Documents", stored))
+        out.print(summary_table("Documents", stored, plain=True))
 
 
 def _contents(settings: Settings) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """quantflow nodes: which nodes there are, and what each takes and gives."""
 
 import inspect
+import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +27,8 @@ def nodes(
 
     Examples: quantflow nodes; quantflow nodes threshold_position; quantflow nodes my_nodes:MyNode
     """
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # my_nodes:MyNode is looked for here, as beside a graph
     shown = [describe(name) for name in ([type_name] if type_name else known_types())]
     if as_json:
         print_json(shown)

@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -28,6 +28,8 @@ def parity(
 ) -> None:
     """Run a graph, trade its signals with `freqtrade backtesting`, and compare trade by trade.
 
+    The graph runs as with `quantflow run`: its signals are published under its strategy_id.
+
     Times and rates must be equal, profit ratios within 1e-12. Exit code 7 where any trade differs. Needs the extras
     freqtrade and venue.
 
@@ -51,21 +53,12 @@ def print_parity(result: Parity, show: int) -> None:
     table = result.table
     rows = table.index.isin(table.index[:show]) | table.index.isin(table.index[len(table) - show :]) | ~table["equal"]
     shown = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    shown.add_column("symbol")
-    for title in ("opened (UTC)", "closed", "rates ours", "rates Freqtrade", "profit ours", "Freqtrade", "difference"):
-        shown.add_column(title, justify="right")
-    shown.add_column("")
+    several = table["symbol"].nunique() > 1
+    titles = ["opened (UTC)", "closed", "rates", "ours", "Freqtrade", ""]
+    for title in ["symbol", *titles] if several else titles:
+        shown.add_column(title, justify="right", no_wrap=True)
     for row in table.loc[rows].to_dict("records"):
-        closed = row["close_time_ours"] if row["_merge"] != "right_only" else row["close_time_freqtrade"]
-        shown.add_row(
-            row["symbol"],
-            f"{row['open_time']:%Y-%m-%d %H:%M}",
-            f"{closed:%m-%d %H:%M}",
-            *(f"{row[f'open_rate_{side}']:g} → {row[f'close_rate_{side}']:g}" for side in ("ours", "freqtrade")),
-            *(f"{row[f'profit_ratio_{side}']:+.6f}" for side in ("ours", "freqtrade")),
-            f"{row['profit_ratio_diff']:.0e}",
-            "equal" if row["equal"] else "[red]differs[/red]",
-        )
+        shown.add_row(*([row["symbol"]] if several else []), *_cells(row))
     out.print(shown)
     if int(rows.sum()) < len(table):
         out.print(f"… {len(table) - int(rows.sum()):,} more trades are equal and not shown.")
@@ -81,3 +74,15 @@ def print_parity(result: Parity, show: int) -> None:
         f"largest difference of profit ratios {result.max_profit_ratio_diff:.1e}: "
         + ("every trade agrees." if result.agrees else "the two sides do not agree.")
     )
+
+
+def _cells(row: dict[Any, Any]) -> list[str]:
+    side = "freqtrade" if row["_merge"] == "right_only" else "ours"
+    return [
+        f"{row['open_time']:%Y-%m-%d %H:%M}",
+        f"{row[f'close_time_{side}']:%m-%d %H:%M}",
+        f"{row[f'open_rate_{side}']:g} → {row[f'close_rate_{side}']:g}",
+        f"{row['profit_ratio_ours']:+.6f}",
+        f"{row['profit_ratio_freqtrade']:+.6f}",
+        "equal" if row["equal"] else "[red]differs[/red]",
+    ]

@@ -1,13 +1,14 @@
 """read_bars: where stored bars enter a graph."""
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import Field, model_validator
-from research.readers import get_market_data
 
 from quantflow_nodes.node import Node, Params, Ports, RunContext
 from quantflow_nodes.param_types import SymbolName, UtcTime
 from quantflow_nodes.ports import Bars, Gap
+from research.readers import get_market_data
 from schemas.collections import BAR_GAPS, Store
 from schemas.errors import InputError
 from schemas.timeframes import Timeframe
@@ -17,7 +18,7 @@ class ReadBarsParams(Params):
     """Which bars: `start` belongs to the range, `end` does not; without zone both are UTC."""
 
     symbols: list[SymbolName] = Field(min_length=1, description="Symbols such as BINANCE:BTCUSDT.")
-    timeframe: str = Field("1m", pattern="^(1m|1d)$", description="Length of a bar: 1m or 1d.")
+    timeframe: Literal["1m", "1d"] = Field("1m", description="Length of a bar.")
     start: UtcTime = Field(description="Open of the first bar, such as 2022-01-01.")
     end: UtcTime = Field(description="Bars that open before this time are read.")
 

@@ -1,5 +1,6 @@
 """The command `quantflow` as a user meets it: figures, JSON, exit codes, and a sentence for each mistake."""
 
+import contextlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import pytest
 from market import graph_text, write_walk
 
@@ -139,8 +141,8 @@ def test_runs_tells_what_ran(quantflow: Quantflow, graph: Path, db: Store) -> No
     """The list and one run in full."""
     write_walk(db, 2880)
     run_id = json.loads(quantflow("run", "walk.yaml", "--json", "--no-report").stdout)["run_id"]
-    assert run_id in quantflow("runs").stdout
-    shown = json.loads(quantflow("runs", run_id).stdout)
+    assert run_id[:12] in quantflow("runs").stdout
+    shown = json.loads(quantflow("runs", run_id[:12]).stdout)
     assert (shown["graph"]["name"], shown["state"], shown["data_bars"]) == ("walk", "succeeded", 2880)
     refused(quantflow("runs", "nothing"), 2, "There is no run nothing.")
 
@@ -281,5 +283,32 @@ def test_ctrl_c_ends_with_a_sentence(command_env: dict[str, str], tmp_path: Path
     os.kill(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130, said
-    assert "Interrupted. What was done is kept" in said
+    assert "Interrupted. What was stored is kept" in said
     assert "Traceback" not in said
+
+
+def test_an_interrupted_parity_leaves_nothing_running(
+    command_env: dict[str, str], tmp_path: Path, graph: Path, db: Store
+) -> None:
+    """Whether it is asked to end or killed, the venue that it started ends too."""
+    write_walk(db, 2880)
+    for number, code in ((signal.SIGTERM, 143), (signal.SIGKILL, -9)):
+        process = subprocess.Popen(
+            [QUANTFLOW, "parity", "walk.yaml"], cwd=tmp_path, env=command_env,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        venue = wait_for_child(process.pid, "paper-exchange")
+        process.send_signal(number)
+        assert process.wait(60) == code
+        venue.wait(30)
+
+
+def wait_for_child(pid: int, name: str) -> psutil.Process:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for child in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if any(name in part for part in child.cmdline()):
+                    return child
+        time.sleep(0.02)
+    raise AssertionError(f"{name} was not started")
