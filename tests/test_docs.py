@@ -1,6 +1,7 @@
 """The docs tell the truth: their examples run, their links lead somewhere, their lists are whole."""
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -46,6 +47,19 @@ nodes:
   range: {type: 'carry:BarRange', params: {scale: 2}, inputs: {bars: bars.bars}}
 """
     assert list(plan_graph(parse_graph(graph, "own", tmp_path)).nodes) == ["bars", "range"]
+
+
+@pytest.mark.mongo
+def test_the_reader_snippets_of_the_docs_run(command_env: dict[str, str], tmp_path: Path) -> None:
+    """As they stand on the page, against a database."""
+    source = (
+        "\n".join(code_blocks(ROOT / "docs" / "readers.md", "python"))
+        + "\nprint(len(minutes), list(days), len(either))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", source], env=command_env, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.stdout == "0 ['symbol', 'datetime', 'close', 'volume'] 0\n", ended.stderr
 
 
 def test_every_node_is_in_the_docs() -> None:
