@@ -13,6 +13,7 @@ from rich.table import Table
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False)
 
+_HISTORY_S = 86_400
 _PERCENT = {
     "total_return", "cagr", "annual_volatility", "max_drawdown", "win_rate", "avg_profit_ratio", "exposure",
     "buy_and_hold_return",
@@ -42,6 +43,8 @@ def figure(name: str, value: Any) -> str:
         return "–"
     if isinstance(value, list):
         return "\n".join(map(str, value))
+    if name == "delay_s" and value > _HISTORY_S:
+        return "history"  # how late an export of old bars was says nothing
     if name.endswith("_duration_s") or name == "delay_s":
         return str(timedelta(seconds=round(float(value))))
     if isinstance(value, float):
