@@ -1,29 +1,51 @@
-"""The command `quantflow`: its sub-commands, one file each in quantflow_nodes.commands."""
+"""The command `quantflow`: each sub-command is a module of quantflow_nodes.commands, imported when it is asked for."""
 
+import importlib
 from importlib.metadata import version as distribution_version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
+import typer.main
 
-from quantflow_nodes.commands import check, db, demo, execute, nodes, parity, run, runs
 from schemas.console import run_command
+
+COMMANDS = {
+    "run": "run",
+    "check": "check",
+    "nodes": "nodes",
+    "runs": "runs",
+    "parity": "parity",
+    "demo": "demo",
+    "exec": "execute",
+    "db": "db",
+}
+
+
+class _Commands(typer.core.TyperGroup):
+    """Imports a command's module when the command is run: pandas takes a second that `quantflow db` need not pay."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the group's interface
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"quantflow_nodes.commands.{COMMANDS[cmd_name]}")
+        command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        return command
+
 
 app = typer.Typer(
     name="quantflow",
+    cls=_Commands,
     no_args_is_help=True,
     invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start here: quantflow demo",
 )
-app.command("run")(run.run)
-app.command("check")(check.check)
-app.command("nodes")(nodes.nodes)
-app.command("runs")(runs.runs)
-app.command("parity")(parity.parity)
-app.command("demo")(demo.demo)
-app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(execute.execute)
-app.add_typer(db.app, name="db")
 
 
 @app.callback()

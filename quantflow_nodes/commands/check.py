@@ -1,11 +1,16 @@
 """quantflow check: tells whether a graph could run, without running it."""
 
+import typer
+
+from quantflow_nodes.commands.arguments import AsJson, Changes, GraphPath
 from quantflow_nodes.commands.console import out, print_json
-from quantflow_nodes.commands.run import AsJson, Changes, GraphPath
 from quantflow_nodes.graph import load_graph
 from quantflow_nodes.plan import plan_graph
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def check(graph: GraphPath, change: Changes = None, as_json: AsJson = False) -> None:
     """Check a graph: node types, parameters, inputs, cycles. Needs no MongoDB.
 

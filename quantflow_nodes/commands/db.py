@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
+from quantflow_nodes.commands.arguments import AsJson
 from quantflow_nodes.commands.console import out, print_json, summary_table
-from quantflow_nodes.commands.run import AsJson
 from schemas.collections import COLLECTIONS, ensure_collections, settle_signal_ttl
 from schemas.console import configure_logging
 from schemas.embedded import EmbeddedServer
@@ -13,7 +13,11 @@ from schemas.errors import InputError
 from schemas.mongo import connect, pooled_database, redact_uri, serve, store_errors
 from schemas.settings import Settings
 
-app = typer.Typer(help="The database: make its collections, start, stop and look at the embedded server.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="The database: make its collections, start, stop and look at the embedded server.",
+)
 
 
 def _settings() -> Settings:

@@ -9,7 +9,10 @@ from quantflow_nodes.commands.console import out
 from quantflow_nodes.demo import Demo
 from quantflow_nodes.parity import DISAGREES
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def demo(
     bars: Annotated[
         Path | None,

@@ -9,7 +9,10 @@ from schemas.embedded import EmbeddedServer, exec_with_lease
 from schemas.errors import InputError
 from schemas.settings import Settings
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def execute(context: typer.Context) -> None:
     """Run a command with the server held for as long as it runs, and EXT_SIG_MONGO_URI and EXT_SIG_DB set.
 

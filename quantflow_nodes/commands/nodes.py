@@ -10,12 +10,15 @@ from pydantic_core import PydanticUndefined
 from rich.markup import escape
 from rich.table import Table
 
+from quantflow_nodes.commands.arguments import AsJson
 from quantflow_nodes.commands.console import out, print_json
-from quantflow_nodes.commands.run import AsJson
 from quantflow_nodes.node import Ports, port_type, same_as
 from quantflow_nodes.registry import NodeClass, find_node, known_types
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def nodes(
     type_name: Annotated[
         str | None,

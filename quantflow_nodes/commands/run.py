@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from quantflow_nodes.commands.arguments import AsJson, Changes, GraphPath
 from quantflow_nodes.commands.console import out, print_json, summary_table
 from quantflow_nodes.commands.step_progress import step_progress
 from quantflow_nodes.graph import load_graph
@@ -19,14 +20,10 @@ from schemas.console import configure_logging
 from schemas.errors import InputError
 from schemas.settings import Settings
 
-GraphPath = Annotated[Path, typer.Argument(help="The graph, a YAML file.", metavar="GRAPH.yaml", show_default=False)]
-Changes = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NODE.PARAM=VALUE", help="Replace a parameter; may be given several times."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+app = typer.Typer(add_completion=False)
 
 
+@app.command()
 def run(
     graph: GraphPath,
     change: Changes = None,

@@ -7,8 +7,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from quantflow_nodes.commands.arguments import AsJson
 from quantflow_nodes.commands.console import out, print_json
-from quantflow_nodes.commands.run import AsJson
 from schemas.collections import WORKFLOW_RUNS
 from schemas.console import configure_logging
 from schemas.errors import InputError
@@ -18,6 +18,10 @@ from schemas.settings import Settings
 _SHOWN_LETTERS = 12  # the time in a run's name: enough to tell runs apart
 
 
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
 def runs(
     run_id: Annotated[
         str | None, typer.Argument(metavar="[RUN]", help="Show this run in full; first letters do.")
