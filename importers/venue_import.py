@@ -114,8 +114,10 @@ async def _together(work: Sequence[Coroutine[None, None, None]]) -> list[QuantFl
         async with asyncio.TaskGroup() as group:
             for task in work:
                 group.create_task(one(task))
-    except* (QuantFlowError, PyMongoError) as errors:
-        raise errors.exceptions[0] from None
+    except ExceptionGroup as group:  # not `except*`: what that raises comes out as a group again
+        if group.split((QuantFlowError, PyMongoError))[1] is not None:
+            raise  # a fault of ours among them is not hidden behind the others
+        raise group.exceptions[0] from None
     return failed
 
 

@@ -1,5 +1,6 @@
 """Imports that are killed in the middle lose nothing, and the next run completes them."""
 
+import os
 import signal
 import subprocess
 import time
@@ -8,9 +9,11 @@ from pathlib import Path
 
 import pytest
 from import_samples import COMMAND, START_MS, Ran, gap_list, stored
+from pymongo import MongoClient
 from scripted_venue import ScriptedVenue
 
 from schemas.collections import Store
+from schemas.embedded import temporary_server
 
 pytestmark = pytest.mark.mongo
 
@@ -81,3 +84,33 @@ def test_an_interrupted_file_import_is_completed(
     assert ran.counts["inserted"] > 0
     assert db["crypto_market_1m"].count_documents({}) == total
     assert gap_list(db) == []
+
+
+def test_a_server_that_dies_during_an_import_is_told(command_env: dict[str, str], slow_venue: ScriptedVenue) -> None:
+    """kill -9 of MongoDB between two pages of two symbols: exit code 3 and one sentence, no traceback."""
+    names = "BINANCE:BTCUSDT,BINANCE:ETHUSDT"
+    arguments = ("--tf", "1m", "--symbol", names, "--exchange-url", slow_venue.url)
+    with temporary_server() as (server, uri), MongoClient(uri) as client:
+        environment = command_env | {
+            "QUANTFLOW_MONGO_URI": uri,
+            "QUANTFLOW_DB": "dies",
+            "QUANTFLOW_MONGO_TIMEOUT_S": "1",
+        }
+        process = subprocess.Popen(
+            [*COMMAND, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            deadline = time.monotonic() + 60
+            while not client["dies"]["crypto_market_1m"].find_one({}):
+                assert process.poll() is None, "the import ended before the server could be killed"
+                assert time.monotonic() < deadline
+                time.sleep(0.002)
+            os.kill(server.running().pid, signal.SIGKILL)
+            _, told = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.wait()
+    assert process.returncode == 3
+    assert "did not answer" in told
+    assert "What was stored is kept." in told
+    assert "Traceback" not in told
