@@ -55,7 +55,7 @@ def header_shape(data: bytes, where: str) -> CsvShape:
         wanted = ([] if times else ["one of " + ", ".join(TIME_NAMES)]) + missing
         raise InputError(
             f"{where} has no column {'; '.join(wanted)} (each was needed once in its first line), "
-            f"found {', '.join(names)[:200]}. Rename its columns."
+            f"found {_readable(', '.join(names))}. Rename its columns."
         )
     if len(times) > 1:
         raise InputError(f"{where} has several columns of times: {', '.join(times)}. Leave the one that is the open.")
@@ -115,21 +115,37 @@ def first_step_back(bars: Bars) -> int | None:
 
 
 def check_spacing(bars: Bars, where: str) -> None:
-    """Refuse bars of a longer timeframe than the one asked for, which would all lie on its grid.
+    """Refuse bars of another timeframe than the one asked for.
+
+    Longer ones would all lie on its grid. Of shorter ones those that do would be stored as what they are not: the
+    minute after midnight as a day, over the good bar of that day.
 
     Raises
     ------
     InputError
-        Where of at least ten bars no two are one bar apart.
+        Where most neighbours are closer together than one bar, or of at least ten bars no two are one bar apart.
     """
-    if len(bars) < 10:
+    steps = np.diff(bars.open_ms[is_possible_ms(bars.open_ms)])
+    steps = steps[steps > 0]
+    if not len(steps):
         return
-    nearest = int(np.min(np.diff(bars.open_ms)[np.diff(bars.open_ms) > 0], initial=np.iinfo(np.int64).max))
-    if bars.bar_ms < nearest < np.iinfo(np.int64).max:
+    remedy = "Nothing of it was imported; give the timeframe of its bars, or another file."
+    if np.count_nonzero(steps < bars.bar_ms) > len(steps) / 2:
         raise InputError(
-            f"{where} holds no bars of {bars.timeframe}: the nearest two are {nearest / 1000:g} s apart. Nothing of it "
-            "was imported; give the timeframe of its bars, or another file."
+            f"{where} holds bars of a shorter timeframe than {bars.timeframe}: most are {np.median(steps) / 1000:g} s "
+            f"apart or less. {remedy}"
         )
+    nearest = int(steps.min())
+    if len(bars) >= 10 and nearest > bars.bar_ms:
+        raise InputError(
+            f"{where} holds no bars of {bars.timeframe}: the nearest two are {nearest / 1000:g} s apart. {remedy}"
+        )
+
+
+def _readable(text: str) -> str:
+    """Return a text of a file, cut; one with signs that a terminal would obey or not show comes as its repr."""
+    cut = text[:200]
+    return cut if cut.isprintable() and "\N{REPLACEMENT CHARACTER}" not in cut else ascii(cut)[:200]
 
 
 @dataclass(frozen=True, slots=True)

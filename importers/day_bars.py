@@ -32,8 +32,9 @@ class DayBars:
         """The incomplete days in a sentence."""
         named = [f"{day} ({count:,} of {_MINUTES_A_DAY:,} minutes)" for day, count in self.incomplete.items()]
         more = f" and {len(named) - _NAMED_DAYS:,} more" if len(named) > _NAMED_DAYS else ""
+        days = "day" if len(named) == 1 else "days"
         return (
-            f"{self.bars.symbol}: no 1d bar was made of {len(named):,} incomplete days: "
+            f"{self.bars.symbol}: no 1d bar was made of {len(named):,} incomplete {days}: "
             f"{', '.join(named[:_NAMED_DAYS])}{more}. Import their missing minutes and run it again."
         )
 

@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
-from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
 from rich.table import Table
 
 from schemas.documents import BarGap
@@ -54,31 +53,37 @@ class RunSummary:
         return asdict(self)
 
 
-_LEAST_WIDTH = 130
+_NO_LIMIT = 10_000  # columns
 _COUNTS = ("fetched", "inserted", "changed", "unchanged", "rejected", "gaps")
 
 
-def summary_table(summary: RunSummary, dry_run: bool) -> Table:
-    """Return the summary as a table, a row for each symbol."""
-    title = f"Import from {summary.source}, {summary.seconds:.1f} s, run {summary.run_id}"
-    table = Table(
-        title=f"{title} (dry run: nothing was written)" if dry_run else title, title_justify="left", box=box.SIMPLE_HEAD
-    )
-    table.add_column("symbol", no_wrap=True)
-    table.add_column("tf")
-    for name in _COUNTS:
-        table.add_column(name, justify="right")
-    table.add_column("first", no_wrap=True)
-    table.add_column("last", no_wrap=True)
+_TIMES = ("first", "last")
+
+
+def summary_table(summary: RunSummary, names: tuple[str, ...]) -> Table:
+    """Return the named counts and times as a table, a row for each symbol."""
+    table = _table("symbol", "tf")
+    for name in names:
+        table.add_column(name, justify="right" if name in _COUNTS else "left", no_wrap=True)
     for counts in summary.symbols:
-        numbers = (f"{getattr(counts, name):,}" for name in _COUNTS)
-        table.add_row(counts.symbol, counts.timeframe, *numbers, _short(counts.first), _short(counts.last))
+        values = (getattr(counts, name) for name in names)
+        texts = (f"{value:,}" if isinstance(value, int) else _short(value) for value in values)
+        table.add_row(counts.symbol, counts.timeframe, *texts)
     return table
 
 
 def print_summary(summary: RunSummary, dry_run: bool) -> None:
-    """Print the summary as a table on standard output."""
-    _print(summary_table(summary, dry_run))
+    """Print the summary on standard output: one table, or in a narrow window the counts and below them the times."""
+    title = f"Import from {summary.source}, {summary.seconds:.1f} s, run {summary.run_id}"
+    console = Console()
+    console.print(f"{title} (dry run: nothing was written)" if dry_run else title, style="bold", soft_wrap=True)
+    whole = summary_table(summary, _COUNTS + _TIMES)
+    if console.measure(whole, options=_unbounded(console)).maximum <= console.width:
+        _print(whole)
+        return
+    _print(summary_table(summary, _COUNTS))
+    console.print()
+    _print(summary_table(summary, _TIMES))
 
 
 def print_gaps(gaps: list[BarGap], as_json: bool) -> None:
@@ -86,11 +91,10 @@ def print_gaps(gaps: list[BarGap], as_json: bool) -> None:
     if as_json:
         sys.stdout.write(orjson.dumps({"gaps": [gap.model_dump() for gap in gaps]}).decode() + "\n")
         return
-    table = Table(title=f"Gaps in stored bars: {len(gaps):,}", title_justify="left", box=box.SIMPLE_HEAD)
-    for name in ("symbol", "tf", "first missing", "last missing"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("bars", justify="right")
-    table.add_column("state")
+    Console().print(f"Gaps in stored bars: {len(gaps):,}", style="bold")
+    table = _table("symbol", "tf", "first missing", "last missing")
+    table.add_column("bars", justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
     for gap in gaps:
         bars = (gap.end - gap.start) // Timeframe.parse(gap.timeframe).delta + 1
         edges = (f"{time:%Y-%m-%d %H:%M}" for time in (gap.start, gap.end))
@@ -98,10 +102,22 @@ def print_gaps(gaps: list[BarGap], as_json: bool) -> None:
     _print(table)
 
 
+def _table(*names: str) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    for name in names:
+        table.add_column(name, no_wrap=True)
+    return table
+
+
+def _unbounded(console: Console) -> ConsoleOptions:
+    return console.options.update(width=_NO_LIMIT)
+
+
 def _print(table: Table) -> None:
     console = Console()
-    # In a narrow window, as in a file or a pipe, the lines are longer than the window: a figure is never cut off.
-    (console if console.width >= _LEAST_WIDTH else Console(width=_LEAST_WIDTH)).print(table)
+    # Where the window is too narrow all the same, the lines are longer than it: a figure is never cut off.
+    needed = console.measure(table, options=_unbounded(console)).maximum
+    (console if console.width >= needed else Console(width=needed)).print(table)
 
 
 def _short(time: str | None) -> str:

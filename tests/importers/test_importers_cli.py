@@ -30,8 +30,8 @@ def row(minute: int, volume: float = 5) -> str:
     return f"2022-01-01 00:{minute:02}:00,10,12,9,11,{volume}"
 
 
-def csv(run_cli: RunCli, path: str, *more: str) -> Ran:
-    return run_cli(*BTC_1M, "--source", "csv", "--path", path, *more)
+def csv(run_cli: RunCli, path: str, *more: str, **environment: str) -> Ran:
+    return run_cli(*BTC_1M, "--source", "csv", "--path", path, *more, **environment)
 
 
 def test_json_is_exactly_one_object(run_cli: RunCli, tmp_path: Path) -> None:
@@ -57,6 +57,30 @@ def test_the_summary_is_a_table(run_cli: RunCli, tmp_path: Path) -> None:
     assert "Import from csv" in ran.out
     assert "BINANCE:BTCUSDT" in ran.out
     assert "2022-01-01 00:01" in ran.out
+
+
+def test_the_summary_fits_80_columns(run_cli: RunCli, tmp_path: Path) -> None:
+    """In a narrow window the times stand below the counts: every figure is there, and no line is longer."""
+    ran = csv(run_cli, csv_file(tmp_path, row(0), row(1)), COLUMNS="80")
+    _, counts_names, counts, _, times_names, times = (line.split() for line in ran.out.splitlines())
+    assert counts_names[2:] == ["fetched", "inserted", "changed", "unchanged", "rejected", "gaps"]
+    assert counts == ["BINANCE:BTCUSDT", "1m", "2", "2", "0", "0", "0", "0"]
+    assert times_names[2:] == ["first", "last"]
+    assert times[2:] == ["2022-01-01", "00:00", "2022-01-01", "00:01"]
+    assert max(map(len, ran.out.splitlines())) <= 80
+
+
+def test_minutes_are_not_taken_for_days(run_cli: RunCli, tmp_path: Path, db: Store) -> None:
+    """A file of 1m given as 1d is refused whole: the good day that is stored stays, and no row is counted."""
+    day = {"date": "20220101", "symbol": "BINANCE:BTCUSDT", "open": 1, "high": 3, "low": 1, "close": 2, "volume": 9}
+    db["crypto_market"].insert_one(dict(day))
+    rows = [f"{START_MS + minute * 60_000},10,12,9,11,0.5" for minute in range(1500)]
+    path = csv_file(tmp_path, *rows)
+    ran = run_cli("--tf", "1d", "--symbol", "BINANCE:BTCUSDT", "--source", "csv", "--path", path)
+    assert ran.code == 2
+    assert "holds bars of a shorter timeframe than 1d: most are 60 s apart" in ran.err
+    assert stored(db, "crypto_market") == [day]
+    assert stored(db, "import_rejects") == []
 
 
 def test_the_real_file_is_stored_once(run_cli: RunCli, real_bars: Path, db: Store) -> None:
