@@ -49,7 +49,7 @@ def run_command(app: Callable[[], None]) -> None:
         typer.secho(f"Error: {error}", err=True, fg=typer.colors.RED)
         sys.exit(error.exit_code)
     except SystemExit as end:
-        if end.code in (INTERRUPTED, TERMINATED):  # Typer makes the first of Ctrl-C
+        if end.code == INTERRUPTED:  # what Typer makes of Ctrl-C
             typer.secho("Interrupted. What was stored is kept; run it again to go on.", err=True)
         raise
     except BrokenPipeError:  # the reader of our output, such as head, has left

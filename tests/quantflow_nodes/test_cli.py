@@ -294,7 +294,7 @@ def test_an_interrupted_parity_leaves_nothing_running(
     write_walk(db, 2880)
     for number, code in ((signal.SIGTERM, 143), (signal.SIGKILL, -9)):
         process = subprocess.Popen(
-            [QUANTFLOW, "parity", "walk.yaml"], cwd=tmp_path, env=command_env,
+            [QUANTFLOW, "parity", "walk.yaml"], cwd=tmp_path, env=command_env | {"TMPDIR": str(tmp_path)},
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         venue = wait_for_child(process.pid, "paper-exchange")
