@@ -9,8 +9,9 @@ import typer
 from importers.gaps import read_gaps
 from importers.import_run import Outcome, nothing_done, run_fill, run_import
 from importers.read_only import connect_to_read
+from importers.rejects import read_rejects
 from importers.request import BarLength, Source, parsed_address, parsed_request
-from importers.summary import print_gaps, print_summary
+from importers.summary import print_gaps, print_rejects, print_summary
 from schemas.console import configure_logging, run_command
 from schemas.errors import InputError
 from schemas.mongo import connect
@@ -30,7 +31,22 @@ Examples:
   import-ohlcv gaps --symbol BINANCE:BTCUSDT --fill
 """
 
-app = typer.Typer(name="import-ohlcv", pretty_exceptions_enable=False)
+_GAPS_EXAMPLES = """\b
+Examples:
+  import-ohlcv gaps
+  import-ohlcv gaps --symbol BINANCE:BTCUSDT --tf 1m --fill
+"""
+_REJECTS_EXAMPLES = """\b
+Examples:
+  import-ohlcv rejects
+  import-ohlcv rejects --symbol BINANCE:BTCUSDT --most 100 --json
+"""
+
+app = typer.Typer(
+    name="import-ohlcv",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 _Exchange = Annotated[str | None, typer.Option(help="ccxt's name of the exchange; unset: the symbols' venue.")]
 _ExchangeUrl = Annotated[
@@ -74,7 +90,7 @@ def import_ohlcv(
     _report(outcome, as_json, dry_run)
 
 
-@app.command()
+@app.command(epilog=_GAPS_EXAMPLES)
 def gaps(
     symbol: Annotated[str | None, typer.Option(help="Only gaps of this symbol.")] = None,
     tf: Annotated[BarLength | None, typer.Option(help="Only gaps in bars of this length.")] = None,
@@ -96,6 +112,19 @@ def gaps(
     _report(outcome, as_json, dry_run=False)
 
 
+@app.command(epilog=_REJECTS_EXAMPLES)
+def rejects(
+    symbol: Annotated[str | None, typer.Option(help="Only rows of this symbol.")] = None,
+    tf: Annotated[BarLength | None, typer.Option(help="Only rows of bars of this length.")] = None,
+    most: Annotated[int, typer.Option(min=1, max=100_000, help="How many of the newest rows to list.")] = 20,
+    as_json: _Json = False,
+) -> None:
+    """List the rows that imports refused, with the reason and the row as it came, the newest first."""
+    name = None if symbol is None else _one_name(symbol)
+    with connect(_settings()) as db:
+        print_rejects(read_rejects(db, name, tf, most), as_json)
+
+
 def main() -> None:
     """Run the command: errors become a sentence and an exit code."""
     run_command(app)
@@ -115,7 +144,7 @@ def _refuse_options_before(context: typer.Context, command: str) -> None:
 def _one_name(text: str) -> str:
     names = parse_names(text)
     if len(names) > 1:
-        raise InputError(f"gaps --symbol takes one symbol, found {', '.join(names)}. Leave it out for all.")
+        raise InputError(f"--symbol takes one symbol here, found {', '.join(names)}. Leave it out for all.")
     return names[0]
 
 
@@ -132,6 +161,9 @@ def _report(outcome: Outcome, as_json: bool, dry_run: bool) -> None:
         sys.stdout.write(orjson.dumps(summary.as_object()).decode() + "\n")
     else:
         print_summary(summary, dry_run)
+        for counts in summary.symbols:
+            if counts.fetched == 0 and not outcome.errors:
+                typer.echo(f"{counts.symbol} {counts.timeframe}: no bar that is not stored yet was found.", err=True)
     for note in outcome.notes:
         typer.echo(note, err=True)
     for error in outcome.errors:
@@ -139,6 +171,10 @@ def _report(outcome: Outcome, as_json: bool, dry_run: bool) -> None:
     rejected = sum(counts.rejected for counts in summary.symbols)
     if rejected:
         kept = "would be refused" if dry_run else "refused, and kept with their reasons in import_rejects"
-        typer.secho(f"Rows {kept}: {rejected:,}. The good rows are not affected.", err=True, fg=typer.colors.YELLOW)
+        typer.secho(
+            f"Rows {kept}: {rejected:,}. The good rows are not affected. `import-ohlcv rejects` lists them.",
+            err=True,
+            fg=typer.colors.YELLOW,
+        )
     if outcome.errors or rejected:
         raise typer.Exit(outcome.errors[0].exit_code if outcome.errors else ROWS_REJECTED)

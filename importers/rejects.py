@@ -40,5 +40,12 @@ def write_rejects(
         db[IMPORT_REJECTS].bulk_write(updates, ordered=False)
 
 
+def read_rejects(db: Store, symbol: str | None, timeframe: str | None, most: int) -> list[ImportReject]:
+    """Return refused rows, the newest first: of a symbol and a timeframe where they are given, at most `most`."""
+    wanted = {name: value for name, value in (("symbol", symbol), ("timeframe", timeframe)) if value is not None}
+    found = db[IMPORT_REJECTS].find(wanted, {"_id": 0}).sort([("rejected_at", -1), ("time", 1)]).limit(most)
+    return [ImportReject.model_validate(document) for document in found]
+
+
 def _digest(row: Mapping[str, str]) -> str:
     return hashlib.sha256(orjson.dumps(row, option=orjson.OPT_SORT_KEYS)).hexdigest()

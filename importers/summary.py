@@ -6,9 +6,10 @@ from typing import Any
 
 import orjson
 from rich.console import Console, ConsoleOptions
+from rich.markup import escape
 from rich.table import Table
 
-from schemas.documents import BarGap
+from schemas.documents import BarGap, ImportReject
 from schemas.symbols import Symbol
 from schemas.timeframes import Timeframe
 
@@ -91,6 +92,9 @@ def print_gaps(gaps: list[BarGap], as_json: bool) -> None:
     if as_json:
         sys.stdout.write(orjson.dumps({"gaps": [gap.model_dump() for gap in gaps]}).decode() + "\n")
         return
+    if not gaps:
+        Console().print("No gap is recorded in the stored bars.")
+        return
     Console().print(f"Gaps in stored bars: {len(gaps):,}", style="bold")
     table = _table("symbol", "tf", "first missing", "last missing")
     table.add_column("bars", justify="right", no_wrap=True)
@@ -99,6 +103,22 @@ def print_gaps(gaps: list[BarGap], as_json: bool) -> None:
         bars = (gap.end - gap.start) // Timeframe.parse(gap.timeframe).delta + 1
         edges = (f"{time:%Y-%m-%d %H:%M}" for time in (gap.start, gap.end))
         table.add_row(gap.symbol, gap.timeframe, *edges, f"{bars:,}", gap.state)
+    _print(table)
+
+
+def print_rejects(rejects: list[ImportReject], as_json: bool) -> None:
+    """Print refused rows on standard output: a table, or one object `{rejects: [...]}`."""
+    if as_json:
+        sys.stdout.write(orjson.dumps({"rejects": [one.model_dump() for one in rejects]}).decode() + "\n")
+        return
+    if not rejects:
+        Console().print("No row was refused.")
+        return
+    table = _table("symbol", "tf", "time", "reason", "source", "run")
+    table.add_column("row", overflow="fold")
+    for one in rejects:
+        row = ", ".join(f"{name} {value}" for name, value in one.row.items())
+        table.add_row(one.symbol, one.timeframe, one.time, one.reason, one.source, one.run_id[:12], escape(row))
     _print(table)
 
 

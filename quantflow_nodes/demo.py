@@ -91,7 +91,7 @@ class Demo:
         imported, seconds = self._json("import-ohlcv", *arguments)
         bars = imported["symbols"][0]
         self.say(
-            f"3. import-ohlcv --tf {timeframe}: {bars['fetched']:,} bars fetched, {bars['inserted']:,} inserted, "
+            f"3. import-ohlcv --tf {timeframe}: {bars['fetched']:,} fetched, {bars['inserted']:,} inserted, "
             f"{bars['rejected']:,} rejected, {bars['gaps']:,} gaps, {_short(bars['first'])} to {_short(bars['last'])} "
             f"({seconds:.1f} s)"
         )

@@ -162,6 +162,26 @@ def test_different_rows_of_one_minute_are_all_kept(run_cli: RunCli, tmp_path: Pa
     assert {reject["run_id"] for reject in db["import_rejects"].find({})} == {json.loads(first.out)["run_id"]}
 
 
+def test_refused_rows_are_listed(run_cli: RunCli, tmp_path: Path, db: Store) -> None:
+    """With time, reason and the row as it came; JSON is one object; without any a sentence says so."""
+    assert "No row was refused." in run_cli("rejects").out
+    path = csv_file(tmp_path, row(0), "2022-01-01 00:01:00,10,8,9,11,5", "2022-01-01 00:02:00,10,12,9,11,-1")
+    assert "`import-ohlcv rejects` lists them" in csv(run_cli, path).err
+    listed = run_cli("rejects", "--symbol", "BINANCE:BTCUSDT", "--tf", "1m").out
+    assert "2022-01-01T00:01:00" in listed
+    assert "volume -1" in listed
+    found = json.loads(run_cli("rejects", "--most", "1", "--json").out)["rejects"]
+    assert [(one["symbol"], one["row"]["high"]) for one in found] == [("BINANCE:BTCUSDT", "8.0")]
+    assert "No row was refused." in run_cli("rejects", "--symbol", "BINANCE:ETHUSDT").out
+
+
+def test_an_import_that_finds_nothing_says_so(run_cli: RunCli, tmp_path: Path, db: Store) -> None:
+    """A range without bars, such as one in the future, is no silent success."""
+    ran = csv(run_cli, csv_file(tmp_path, row(0), row(1)), "--since", "2030-01-01")
+    assert ran.code == 0
+    assert "BINANCE:BTCUSDT 1m: no bar that is not stored yet was found." in ran.err
+
+
 def test_one_mistyped_year_does_not_spoil_the_series(run_cli: RunCli, tmp_path: Path, db: Store) -> None:
     """The row is refused with its reason, wherever it stands in the file; the others have no gap."""
     wrong = ("0222-01-01 00:00:00,10,12,9,11,5", "2922-01-01 00:00:00,10,12,9,11,5")

@@ -105,7 +105,9 @@ def test_a_server_that_dies_during_an_import_is_told(command_env: dict[str, str]
                 assert process.poll() is None, "the import ended before the server could be killed"
                 assert time.monotonic() < deadline
                 time.sleep(0.002)
-            os.kill(server.running().pid, signal.SIGKILL)
+            state = server.running()
+            os.kill(state.keeper_pid, signal.SIGKILL)  # else it would start the server again within a second
+            os.kill(state.pid, signal.SIGKILL)
             _, told = process.communicate(timeout=60)
         finally:
             process.kill()
