@@ -59,7 +59,8 @@ def plan_graph(graph: Graph) -> Plan:
         sys.path.append(str(graph.folder))  # a graph's own nodes lie beside it
     mistakes: list[str] = []
     classes = _find_classes(graph, mistakes)
-    params = {name: _check_params(name, graph.nodes[name], found, mistakes) for name, found in classes.items()}
+    checked = ((name, _check_params(name, graph.nodes[name], found, mistakes)) for name, found in classes.items())
+    params = {name: given for name, given in checked if given is not None}
     sources = {name: _check_inputs(name, graph, classes, mistakes) for name in classes}
     order = _order(sources, mistakes)
     for name in order:
@@ -69,7 +70,7 @@ def plan_graph(graph: Graph) -> Plan:
     return Plan(
         graph,
         {
-            name: PlannedNode(name, graph.nodes[name].type, classes[name](), _present(params[name]), sources[name])
+            name: PlannedNode(name, graph.nodes[name].type, classes[name](), params[name], sources[name])
             for name in order
         },
     )
@@ -83,12 +84,6 @@ def _find_classes(graph: Graph, mistakes: list[str]) -> dict[str, NodeClass]:
         except GraphError as error:
             mistakes.append(f"{name}: {error}")
     return classes
-
-
-def _present(params: Params | None) -> Params:
-    if params is None:  # plan_graph raises before it comes to this
-        raise GraphError("A node has no parameters that could be checked.")
-    return params
 
 
 def _check_params(name: str, entry: NodeEntry, found: NodeClass, mistakes: list[str]) -> Params | None:
