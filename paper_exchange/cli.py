@@ -11,16 +11,16 @@ from typing import Annotated
 import orjson
 import typer
 
-from paper_exchange.app import create_app
-from paper_exchange.bars_file import read_tape
-from paper_exchange.book import BookShape
+from paper_exchange.api.app import create_app
+from paper_exchange.api.request_weight import WEIGHT_PER_MINUTE, RequestWeights
 from paper_exchange.clock import Clock, RunningClock, StandingClock, WallClock
 from paper_exchange.errors import StartError
-from paper_exchange.instrument import Instrument, split_symbol
-from paper_exchange.market import Market
-from paper_exchange.request_weight import WEIGHT_PER_MINUTE, RequestWeights
+from paper_exchange.market.bars_file import read_tape
+from paper_exchange.market.book import BookShape
+from paper_exchange.market.instrument import Instrument, split_symbol
+from paper_exchange.market.market import Market
+from paper_exchange.market.synthetic import DEFAULT_DAYS, DEFAULT_END_MS, synthetic_tape
 from paper_exchange.server import bind, clear_ready_file, serve, write_ready_file
-from paper_exchange.synthetic import DEFAULT_DAYS, DEFAULT_END_MS, synthetic_tape
 
 SYNTHETIC = "synthetic"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")

@@ -6,8 +6,8 @@ import pytest
 from venue_tools import MINUTE_MS, NEW_YEAR_MS, Ask, Venue, asker, market_of
 
 from paper_exchange.clock import StandingClock
-from paper_exchange.market import Market
-from paper_exchange.synthetic import synthetic_tape
+from paper_exchange.market.market import Market
+from paper_exchange.market.synthetic import synthetic_tape
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import ccxt.async_support
 import pytest
 from venue_tools import MINUTE_MS, NEW_YEAR_MS, SHARED_BARS, Venue, exchange_block
 
-from paper_exchange.synthetic import synthetic_tape
+from paper_exchange.market.synthetic import synthetic_tape
 
 pytestmark = pytest.mark.venue
 COLUMNS = ("open", "high", "low", "close", "volume")

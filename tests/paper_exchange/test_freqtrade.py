@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from venue_tools import Venue, exchange_block
 
-from paper_exchange.synthetic import synthetic_tape
+from paper_exchange.market.synthetic import synthetic_tape
 
 pytestmark = [pytest.mark.venue, pytest.mark.freqtrade]
 

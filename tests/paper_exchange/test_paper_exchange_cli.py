@@ -11,7 +11,7 @@ from venue_tools import MINUTE_MS, NEW_YEAR_MS, market_of, tape_of
 from paper_exchange.cli import Source, main, make_clock, parse_time, read_sources, ready_line
 from paper_exchange.clock import RunningClock, StandingClock, WallClock
 from paper_exchange.errors import StartError
-from paper_exchange.market import Market
+from paper_exchange.market.market import Market
 from paper_exchange.server import serve, write_ready_file
 
 

@@ -13,12 +13,12 @@ from typing import Any
 import httpx
 import numpy as np
 
-from paper_exchange.app import create_app
+from paper_exchange.api.app import create_app
+from paper_exchange.api.request_weight import RequestWeights
 from paper_exchange.clock import Clock
-from paper_exchange.instrument import Instrument
-from paper_exchange.market import Market
-from paper_exchange.request_weight import RequestWeights
-from paper_exchange.tape import Tape
+from paper_exchange.market.instrument import Instrument
+from paper_exchange.market.market import Market
+from paper_exchange.market.tape import Tape
 
 NEW_YEAR_MS = 1_640_995_200_000  # 2022-01-01 00:00 UTC, a Saturday
 MINUTE_MS = 60_000

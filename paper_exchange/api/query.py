@@ -13,7 +13,7 @@ from paper_exchange.errors import (
     mandatory,
     not_valid,
 )
-from paper_exchange.market import Market
+from paper_exchange.market.market import Market
 
 # The venue quotes its own (Java) patterns in its messages; && [^a-z] takes the small letters away.
 _LEGAL_SYMBOL = r"^[\w\-._&&[^a-z]]{1,50}$"

@@ -6,12 +6,12 @@ from functools import cached_property
 
 import numpy as np
 
-from paper_exchange.book import BookShape, Ladder, ladder
-from paper_exchange.instrument import Instrument
-from paper_exchange.intervals import grid_offset
-from paper_exchange.klines import Bar, KlineTable, forming_minute, merged, minute_bar, row, table
-from paper_exchange.tape import MINUTE_MS, Tape
-from paper_exchange.trade_path import Flows, flows, quote_decimals, steps, trade_counts
+from paper_exchange.market.book import BookShape, Ladder, ladder
+from paper_exchange.market.instrument import Instrument
+from paper_exchange.market.intervals import grid_offset
+from paper_exchange.market.klines import Bar, KlineTable, forming_minute, merged, minute_bar, row, table
+from paper_exchange.market.tape import MINUTE_MS, Tape
+from paper_exchange.market.trade_path import Flows, flows, quote_decimals, steps, trade_counts
 from paper_exchange.units import VENUE_DECIMALS, Ints, total
 
 DAY_MS = 86_400_000

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paper_exchange.tape import MINUTE_MS, Tape
+from paper_exchange.market.tape import MINUTE_MS, Tape
 from paper_exchange.units import Floats
 
 MINUTES_PER_DAY = 1440

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from paper_exchange.tape import MINUTE_MS, Tape
+from paper_exchange.market.tape import MINUTE_MS, Tape
 from paper_exchange.units import VENUE_DECIMALS, Amounts, Ints, product
 
 MAX_STEPS = 16

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from paper_exchange.intervals import next_opens, opens
-from paper_exchange.tape import Tape
-from paper_exchange.trade_path import Flows, quote_amounts, quote_decimals, steps
+from paper_exchange.market.intervals import next_opens, opens
+from paper_exchange.market.tape import Tape
+from paper_exchange.market.trade_path import Flows, quote_amounts, quote_decimals, steps
 from paper_exchange.units import VENUE_DECIMALS, Amounts, Ints, summable, text, total
 
 

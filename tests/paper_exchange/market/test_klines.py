@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from venue_tools import MINUTE_MS, NEW_YEAR_MS, market_of, tape_of
 
-from paper_exchange.intervals import LENGTH_MS
-from paper_exchange.market import Market
+from paper_exchange.market.intervals import LENGTH_MS
+from paper_exchange.market.market import Market
 
 DAY_MS = 86_400_000
 PANDAS = {"5m": "5min", "15m": "15min", "1h": "1h", "4h": "4h", "1d": "1D", "1w": "W-MON", "1M": "MS"}

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from venue_tools import NEW_YEAR_MS, tape_of
 
-from paper_exchange.tape import MINUTE_MS, Tape
-from paper_exchange.trade_path import MAX_STEPS, flows, mix, quote_decimals, steps, trade_counts
+from paper_exchange.market.tape import MINUTE_MS, Tape
+from paper_exchange.market.trade_path import MAX_STEPS, flows, mix, quote_decimals, steps, trade_counts
 
 
 @st.composite

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from paper_exchange.errors import StartError
-from paper_exchange.tape import MINUTE_MS, Tape
+from paper_exchange.market.tape import MINUTE_MS, Tape
 from paper_exchange.units import Floats, Ints, scale
 
 TIME_COLUMNS = ("timestamp", "time", "date", "datetime")

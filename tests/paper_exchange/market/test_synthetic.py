@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from paper_exchange.synthetic import DEFAULT_END_MS, synthetic_tape
-from paper_exchange.tape import Tape
+from paper_exchange.market.synthetic import DEFAULT_END_MS, synthetic_tape
+from paper_exchange.market.tape import Tape
 
 
 def digest(tape: Tape) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from paper_exchange.bars_file import read_tape
 from paper_exchange.errors import StartError
+from paper_exchange.market.bars_file import read_tape
 
 HEADER = "timestamp,open,high,low,close,volume"
 GOOD = [

@@ -2,8 +2,8 @@
 
 import pytest
 
+from paper_exchange.api.request_weight import RequestWeights
 from paper_exchange.errors import ApiError
-from paper_exchange.request_weight import RequestWeights
 
 
 def test_clients_are_counted_apart_and_by_the_minute() -> None:

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping
 import orjson
 from fastapi import FastAPI, Request, Response
 
+from paper_exchange.api.market_data import ENDPOINTS, Endpoint, Moment
+from paper_exchange.api.query import Query
+from paper_exchange.api.request_weight import RequestWeights
 from paper_exchange.clock import Clock
 from paper_exchange.errors import ApiError
-from paper_exchange.market import Market
-from paper_exchange.market_data import ENDPOINTS, Endpoint, Moment
-from paper_exchange.query import Query
-from paper_exchange.request_weight import RequestWeights
+from paper_exchange.market.market import Market
 
 _JSON = "application/json;charset=UTF-8"
 _WEIGHT_HEADERS = ("x-mbx-used-weight", "x-mbx-used-weight-1m")

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from paper_exchange import tickers
+from paper_exchange.api.query import Query
 from paper_exchange.errors import ApiError, bad_combination, illegal
-from paper_exchange.intervals import check_interval, offset_ms
-from paper_exchange.market import FIRST_TRADE_ID, Market
-from paper_exchange.query import Query
+from paper_exchange.market import tickers
+from paper_exchange.market.intervals import check_interval, offset_ms
+from paper_exchange.market.market import FIRST_TRADE_ID, Market
 
 _STATUSES = ("TRADING", "HALT", "BREAK")
 _TICKER_TYPES = ("FULL", "MINI")

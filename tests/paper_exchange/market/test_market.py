@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from venue_tools import MINUTE_MS, NEW_YEAR_MS, market_of, tape_of
 
-from paper_exchange.market import FIRST_TRADE_ID, Market
-from paper_exchange.tape import Tape
+from paper_exchange.market.market import FIRST_TRADE_ID, Market
+from paper_exchange.market.tape import Tape
 
 DAY_MS = 86_400_000
 

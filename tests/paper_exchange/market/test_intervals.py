@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from paper_exchange.errors import ApiError
-from paper_exchange.intervals import LENGTH_MS, MONTH, check_interval, next_opens, offset_ms, opens
+from paper_exchange.market.intervals import LENGTH_MS, MONTH, check_interval, next_opens, offset_ms, opens
 
 
 def ms(text: str) -> int:

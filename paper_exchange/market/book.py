@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paper_exchange.trade_path import mix
+from paper_exchange.market.trade_path import mix
 from paper_exchange.units import Ints
 
 _BPS = 10_000

@@ -10,12 +10,12 @@ import httpx
 import pytest
 from venue_tools import MINUTE_MS, Ask, asker
 
+from paper_exchange.api.market_data import ENDPOINTS, Moment, exchange_info
+from paper_exchange.api.query import Query
+from paper_exchange.api.request_weight import RequestWeights
 from paper_exchange.clock import RunningClock, StandingClock
 from paper_exchange.errors import ApiError
-from paper_exchange.market import Market
-from paper_exchange.market_data import ENDPOINTS, Moment, exchange_info
-from paper_exchange.query import Query
-from paper_exchange.request_weight import RequestWeights
+from paper_exchange.market.market import Market
 
 FULL_TICKER = [
     *("symbol", "priceChange", "priceChangePercent", "weightedAvgPrice", "prevClosePrice", "lastPrice", "lastQty"),

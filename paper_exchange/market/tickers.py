@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from paper_exchange.klines import Bar
-from paper_exchange.market import DAY_MS, Market, Trade
+from paper_exchange.market.klines import Bar
+from paper_exchange.market.market import DAY_MS, Market, Trade
 from paper_exchange.units import VENUE_DECIMALS, text
 
 _AVERAGE_MINUTES = 5
