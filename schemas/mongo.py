@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from pymongo import MongoClient
 from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
 
+from schemas.clock import process_clock
 from schemas.collections import Store, ensure_collections
 from schemas.embedded import EmbeddedServer
 from schemas.errors import QuantFlowError, SettingsError, StoreError
@@ -159,9 +160,9 @@ def _pooled_client(uri: str, timeout_s: float) -> MongoClient[dict[str, Any]]:
 
 
 def server_time(db: Store) -> datetime:
-    """Return the MongoDB server's clock, aware UTC, to the millisecond."""
+    """Return the MongoDB server's clock, aware UTC, to the millisecond; in a replay, what the replay shows then."""
     time: datetime = db.command("hello")["localTime"]
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    return process_clock().at(time if time.tzinfo else time.replace(tzinfo=UTC))
 
 
 @contextmanager

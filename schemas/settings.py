@@ -91,6 +91,9 @@ class Settings(_Settings):
         gt=0,
         description="How long a silent export keeps its strategy locked against other exports, in seconds.",
     )
+    replay_clock: str | None = Field(
+        None, description="The line over the machine's time by which a replay's processes run. Set by replays only."
+    )
     workers: int = Field(
         0,
         ge=0,
