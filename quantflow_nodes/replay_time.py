@@ -1,0 +1,61 @@
+"""Runs a Python program by a replay's clock: what it takes for the machine's time is the replay's.
+
+Freqtrade compares candles with the machine's time, so it can trade older days only if it takes them for today. It runs
+as it is; `time.time`, `datetime.now` and what is built on them answer by the replay's clock, and `time.sleep` sleeps as
+much shorter as the clock runs faster. Patience, which is measured with `time.monotonic`, stays real.
+
+`python -m quantflow_nodes.replay_time freqtrade trade ...`, with `QUANTFLOW_REPLAY_CLOCK` set.
+"""
+
+import runpy
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import time_machine
+
+from schemas.clock import Clock, process_clock
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_STEP_S = 0.004  # between two corrections the time runs at the machine's speed
+
+
+@contextmanager
+def replay_time(clock: Clock) -> Iterator[None]:
+    """Let this process take `clock` for the machine's, for the length of a `with` block."""
+    real_sleep, real_time_ns = time.sleep, time_machine.escape_hatch.time.time_ns
+    ended = threading.Event()
+    started = time_machine.travel(clock.now(), tick=True)
+    traveller = started.start()
+
+    def correct() -> None:
+        """Move the time to the clock's line; by steps forward, so that no reader ever sees it turn back."""
+        while not ended.wait(_STEP_S):
+            wall = _EPOCH + timedelta(microseconds=real_time_ns() // 1000)
+            ahead = clock.at(wall) - datetime.now(UTC)
+            if ahead > timedelta(0):
+                traveller.shift(ahead)
+
+    threading.Thread(target=correct, name="replay-time", daemon=True).start()
+    time.sleep = lambda seconds: real_sleep(seconds / clock.speed)
+    try:
+        yield
+    finally:
+        ended.set()
+        time.sleep = real_sleep
+        started.stop()
+
+
+def main(arguments: list[str]) -> None:
+    """Run the module that the first argument names, as `python -m` does, with the others as its arguments."""
+    clock = process_clock()
+    sys.argv = arguments
+    with replay_time(clock):
+        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
