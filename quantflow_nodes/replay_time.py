@@ -40,7 +40,7 @@ def replay_time(clock: Clock) -> Iterator[None]:
                 traveller.shift(ahead)
 
     threading.Thread(target=correct, name="replay-time", daemon=True).start()
-    time.sleep = lambda seconds: real_sleep(seconds / clock.speed)
+    time.sleep = lambda seconds: real_sleep(float(seconds) / clock.speed)
     try:
         yield
     finally:
