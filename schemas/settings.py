@@ -99,6 +99,8 @@ class Settings(_Settings):
         ge=0,
         description="Threads that run independent nodes of a graph. 0: as many as the machine has cores.",
     )
+    exchange_key: SecretStr | None = Field(None, description="API key by which `signal-monitor` reads orders.")
+    exchange_secret: SecretStr | None = Field(None, description="The secret of that key.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("WARNING", description="Least level logged.")
     log_json: bool = Field(False, description="Log one JSON object a line instead of text.")
 

@@ -1,0 +1,155 @@
+"""Follows each signal through the store: bar closed, exported, seen by a bot, ordered, filled."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from schemas.collections import FILLS, SIGNAL_RECEIPTS, SIGNALS, Store
+from schemas.errors import InputError
+from schemas.timeframes import Timeframe
+
+STAGES = ("exported", "seen", "ordered", "filled")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose signals, read by which bot, of bars that opened from `since` (included) to `until` (excluded)."""
+
+    strategy_id: str
+    consumer: str
+    timeframe: Timeframe
+    since: datetime
+    until: datetime
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """The filter by the signals' key that every collection of the chain is read with."""
+        return {
+            "strategy_id": self.strategy_id,
+            "timeframe": self.timeframe.name,
+            "ts": {"$gte": self.since, "$lt": self.until},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SignalChain:
+    """One signal and what became of it; a stage that it never reached is None.
+
+    Attributes
+    ----------
+    pair : str
+    ts : datetime
+        Open of the bar whose close gave the signal.
+    close : datetime
+        That bar's close, from which the stages are counted.
+    content : str
+        The action, or the number that it carries.
+    exported, seen, ordered, filled : datetime or None
+        First written to the store; first seen by the bot; its first order; the last fill of its orders.
+    decision, reason : str or None
+        Of the bot's receipt.
+    fills : tuple of documents
+        Of `crypto_fills`, oldest first.
+    """
+
+    pair: str
+    ts: datetime
+    close: datetime
+    content: str
+    exported: datetime | None
+    seen: datetime | None
+    ordered: datetime | None
+    filled: datetime | None
+    decision: str | None
+    reason: str | None
+    fills: tuple[Mapping[str, Any], ...]
+
+    def ms(self, stage: str) -> float | None:
+        """Return how long after the bar's close a stage was reached, milliseconds."""
+        time: datetime | None = getattr(self, stage)
+        return None if time is None else (time - self.close).total_seconds() * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The documents of one scope, as they lie in the store."""
+
+    signals: Sequence[Mapping[str, Any]]
+    receipts: Sequence[Mapping[str, Any]]
+    fills: Sequence[Mapping[str, Any]]
+
+
+def read_stored(db: Store, scope: Scope) -> Stored:
+    """Return the signals, receipts and fills of a scope, each oldest first; fills that no signal caused are there too."""
+    own = {"consumer": scope.consumer}
+    without_signal = {"ts": {"$exists": False}, "ordered_at": {"$gte": scope.since, "$lt": scope.until}}
+    return Stored(
+        signals=list(db[SIGNALS].find(scope.key).sort([("pair", 1), ("ts", 1)])),
+        receipts=list(db[SIGNAL_RECEIPTS].find(own | scope.key).sort([("pair", 1), ("ts", 1)])),
+        fills=list(db[FILLS].find(own | {"$or": [scope.key, without_signal]}).sort([("filled_at", 1)])),
+    )
+
+
+def signal_chains(stored: Stored, timeframe: Timeframe) -> list[SignalChain]:
+    """Return what became of each signal, by time of its bar, then pair."""
+    receipts = {_key(receipt): receipt for receipt in stored.receipts}
+    fills: dict[tuple[str, datetime], list[Mapping[str, Any]]] = {}
+    for fill in stored.fills:
+        if "ts" in fill:
+            fills.setdefault(_key(fill), []).append(fill)
+    chains = [
+        _chain(signal, receipts.get(_key(signal), {}), fills.get(_key(signal), []), timeframe)
+        for signal in stored.signals
+    ]
+    return sorted(chains, key=lambda chain: (chain.ts, chain.pair))
+
+
+def find_consumer(db: Store, strategy_id: str) -> str:
+    """Return the only bot that has read signals of a strategy.
+
+    Raises
+    ------
+    InputError
+        Where there is none, or several.
+    """
+    found = sorted(map(str, db[SIGNAL_RECEIPTS].distinct("consumer", {"strategy_id": strategy_id})))
+    if len(found) == 1:
+        return found[0]
+    known = f"there are {', '.join(found)}. Name one with --consumer." if found else "no bot has written a receipt yet."
+    raise InputError(f"Which bot read the signals of {strategy_id} must be known: {known}")
+
+
+def percentile(values: Iterable[float], percent: int) -> float | None:
+    """Return the nearest-rank percentile: the least value that `percent` of all values do not exceed; None of none."""
+    ranked = sorted(values)
+    return ranked[max(0, -(-len(ranked) * percent // 100) - 1)] if ranked else None
+
+
+def _key(document: Mapping[str, Any]) -> tuple[str, datetime]:
+    return document["pair"], document["ts"]
+
+
+def _chain(
+    signal: Mapping[str, Any], receipt: Mapping[str, Any], fills: list[Mapping[str, Any]], timeframe: Timeframe
+) -> SignalChain:
+    return SignalChain(
+        pair=signal["pair"],
+        ts=signal["ts"],
+        close=signal["ts"] + timeframe.delta,
+        content=_content(signal),
+        exported=signal.get("created_at"),
+        seen=receipt.get("seen_at"),
+        ordered=min((fill["ordered_at"] for fill in fills), default=None),
+        filled=max((fill["filled_at"] for fill in fills), default=None),
+        decision=receipt.get("decision"),
+        reason=receipt.get("reason"),
+        fills=tuple(fills),
+    )
+
+
+def _content(signal: Mapping[str, Any]) -> str:
+    named = next((name for name in ("action", "weight", "score") if signal.get(name) is not None), None)
+    if named is None:
+        return ""
+    return str(signal[named]) if named == "action" else f"{named} {signal[named]:g}"

@@ -1,0 +1,114 @@
+"""Lays chains and findings out, as tables for people and as plain values for machines."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from monitoring.reconciliation import Reconciliation
+from monitoring.signal_chain import STAGES, SignalChain, percentile
+
+_PERCENTS = (50, 95, 100)
+_TITLES = ("exported", "seen", "order", "fill")
+
+
+def chains_object(chains: Sequence[SignalChain]) -> dict[str, Any]:
+    """Return every chain, and the percentiles of each stage, as plain JSON values."""
+    return {
+        "signals": [
+            {
+                "pair": chain.pair,
+                "ts": _iso(chain.ts),
+                "content": chain.content,
+                "decision": chain.decision,
+                "reason": chain.reason,
+                **{f"{stage}_ms": chain.ms(stage) for stage in STAGES},
+                "order_ids": [str(fill["order_id"]) for fill in chain.fills],
+            }
+            for chain in chains
+        ],
+        "stages_ms": {
+            stage: {f"p{percent}": percentile(_stage(chains, stage), percent) for percent in _PERCENTS}
+            for stage in STAGES
+        },
+        "decisions": dict(Counter(str(chain.decision or "no receipt") for chain in chains)),
+    }
+
+
+def chains_table(chains: Sequence[SignalChain]) -> Table:
+    """Return a row for each signal with the milliseconds from its bar's close to each stage, then percentiles."""
+    several = len({chain.pair for chain in chains}) > 1
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for title in (["pair"] if several else []) + ["bar close (UTC)", "signal"]:
+        table.add_column(title, no_wrap=True)
+    for title in _TITLES:
+        table.add_column(f"{title} ms", justify="right", no_wrap=True)
+    table.add_column("decision")
+    table.add_column("price", justify="right", no_wrap=True)
+    for chain in chains:
+        table.add_row(*([chain.pair] if several else []), *_cells(chain))
+    for percent in _PERCENTS:
+        label = {50: "median", 100: "slowest"}.get(percent, f"{percent} %")
+        figures = [_ms(percentile(_stage(chains, stage), percent)) for stage in STAGES]
+        table.add_row(*([""] if several else []), label, "", *figures, "", "", style="dim", end_section=percent == 0)
+    return table
+
+
+def reconciliation_object(result: Reconciliation) -> dict[str, Any]:
+    """Return what was compared and found as plain JSON values."""
+    return {
+        "agrees": result.agrees,
+        "signals": result.signals,
+        "receipts": result.receipts,
+        "fills": result.fills,
+        "venue_orders": result.venue_orders,
+        "findings": [
+            {"kind": one.kind, "pair": one.pair, "ts": _iso(one.ts) if one.ts else None, "what": one.what}
+            for one in result.findings
+        ],
+    }
+
+
+def reconciliation_text(result: Reconciliation) -> RenderableType:
+    """Return a line for each finding and one that sums up."""
+    lines = [
+        f"[red]{escape(one.kind)}[/red] {one.pair}{f' {one.ts:%Y-%m-%d %H:%M}' if one.ts else ''}: {escape(one.what)}"
+        for one in result.findings
+    ]
+    orders = "" if result.venue_orders is None else f", {result.venue_orders:,} orders at the venue"
+    verdict = (
+        "nothing missing, nothing double." if result.agrees else f"{len(result.findings):,} things do not fit."
+    )
+    lines.append(
+        f"{result.signals:,} signals, {result.receipts:,} receipts, {result.fills:,} fills{orders}: {verdict}"
+    )
+    return Group(*lines)
+
+
+def _cells(chain: SignalChain) -> list[str]:
+    decision = chain.decision or "no receipt"
+    price = ", ".join(f"{fill['price'].to_decimal().normalize():f}" for fill in chain.fills)
+    shown = f"{decision}: {chain.reason}" if chain.reason else decision
+    return [
+        f"{chain.close:%Y-%m-%d %H:%M}",
+        chain.content,
+        *(_ms(chain.ms(stage)) for stage in STAGES),
+        shown,
+        price or "–",
+    ]
+
+
+def _stage(chains: Sequence[SignalChain], stage: str) -> list[float]:
+    return [ms for chain in chains if (ms := chain.ms(stage)) is not None]
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def _iso(time: datetime) -> str:
+    return time.isoformat().replace("+00:00", "Z")
