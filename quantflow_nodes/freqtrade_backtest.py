@@ -1,6 +1,5 @@
 """Runs the real `freqtrade backtesting` on given bars and stored signals, and reads the trades that it made."""
 
-import shutil
 import subprocess
 import zipfile
 from dataclasses import dataclass
@@ -11,13 +10,13 @@ import orjson
 import pandas as pd
 import structlog
 
+from quantflow_nodes.freqtrade_folder import STRATEGY, copy_strategy, local_exchange
 from quantflow_nodes.ports import Bars
 from quantflow_nodes.programs import clean_environment, find_program, run_program, running_venue, shared_file
 from schemas.errors import QuantFlowError, StoreError
 from schemas.settings import Settings
 from schemas.symbols import Symbol
 
-STRATEGY = "ExternalSignalStrategy"
 # Freqtrade rounds the profit of a trade to 1e-8 of the quote asset before it divides by the stake. A profit ratio does
 # not depend on the stake, so a large fixed one, from a wallet that no loss empties, takes that rounding out of sight.
 STAKE_QUOTE = 1_000_000
@@ -75,7 +74,7 @@ def freqtrade_trades(request: BacktestRequest, settings: Settings) -> pd.DataFra
     symbols = [Symbol.parse(name) for name in request.bars.symbols]
     data = request.folder / "data" / "binance"
     data.mkdir(parents=True, exist_ok=True)
-    _copy_strategy(request.folder)
+    copy_strategy(request.folder)
     for symbol in symbols:
         _write_feather(request.bars, symbol, data)
     with running_venue(_venue_arguments(request, symbols)) as venue:
@@ -83,13 +82,6 @@ def freqtrade_trades(request: BacktestRequest, settings: Settings) -> pd.DataFra
         config.write_bytes(orjson.dumps(_config(request, symbols, venue.url), option=orjson.OPT_INDENT_2))
         _run(request, config, settings)
     return _read_trades(request.folder / "backtest_results", {symbol.pair: str(symbol) for symbol in symbols})
-
-
-def _copy_strategy(folder: Path) -> None:
-    """Copy the strategy alone: a parameter file that hyperopt left beside the original would change its stops."""
-    (folder / "strategies").mkdir(exist_ok=True)
-    name = f"strategies/{STRATEGY}.py"
-    shutil.copyfile(shared_file(f"freqtrade_user_data/{name}"), folder / name)
 
 
 def _write_feather(bars: Bars, symbol: Symbol, folder: Path) -> None:
@@ -117,7 +109,6 @@ def _venue_arguments(request: BacktestRequest, symbols: list[Symbol]) -> list[st
 
 def _config(request: BacktestRequest, symbols: list[Symbol], url: str) -> dict[str, Any]:
     base: dict[str, Any] = orjson.loads(shared_file("freqtrade_user_data/config.backtest.json").read_bytes())
-    rest = dict.fromkeys(("public", "private"), f"{url}/api/v3")
     return base | {
         "timeframe": request.bars.timeframe.name,
         "fee": request.fee,
@@ -125,18 +116,7 @@ def _config(request: BacktestRequest, symbols: list[Symbol], url: str) -> dict[s
         "stake_amount": STAKE_QUOTE,
         "stake_currency": symbols[0].quote,
         "max_open_trades": len(symbols),
-        "exchange": {
-            "name": "binance",
-            "key": "",
-            "secret": "",
-            "only_from_ccxt": True,
-            "pair_whitelist": [symbol.pair for symbol in symbols],
-            "ccxt_config": {
-                "enableRateLimit": False,
-                "urls": {"api": {**rest, "v1": f"{url}/api/v1", "sapi": f"{url}/sapi/v1"}},
-                "options": {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False, "fetchCurrencies": False},
-            },
-        },
+        "exchange": local_exchange(url, [symbol.pair for symbol in symbols]),
         "external_signals": {"strategy_id": request.strategy_id},
     }
 

@@ -7,12 +7,15 @@ much shorter as the clock runs faster. Patience, which is measured with `time.mo
 `python -m quantflow_nodes.replay_time freqtrade trade ...`, with `QUANTFLOW_REPLAY_CLOCK` set.
 """
 
+import os
 import runpy
+import signal
+import stat
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 
 import time_machine
@@ -53,8 +56,17 @@ def main(arguments: list[str]) -> None:
     """Run the module that the first argument names, as `python -m` does, with the others as its arguments."""
     clock = process_clock()
     sys.argv = arguments
-    with replay_time(clock):
+    threading.Thread(target=_end_at_eof, name="end-at-eof", daemon=True).start()
+    with replay_time(clock) if clock.is_replay else nullcontext():
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+
+
+def _end_at_eof() -> None:
+    """End this process when its standard input ends: whoever started it has gone, however that was."""
+    if stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
+        while sys.stdin.buffer.read(4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,41 @@
+"""What a user folder of Freqtrade needs to trade at a local venue: the strategy and the exchange block."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from quantflow_nodes.programs import shared_file
+
+STRATEGY = "ExternalSignalStrategy"
+
+
+def copy_strategy(folder: Path) -> Path:
+    """Copy the strategy alone, and return its folder: a parameter file that hyperopt left beside the original would
+    change its stops."""
+    strategies = folder / "strategies"
+    strategies.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(shared_file(f"freqtrade_user_data/strategies/{STRATEGY}.py"), strategies / f"{STRATEGY}.py")
+    return strategies
+
+
+def local_exchange(url: str, pairs: Sequence[str]) -> dict[str, Any]:
+    """Return Freqtrade's `exchange` block for a paper-exchange: every address replaced, so that nothing gets out.
+
+    Keys are not in it: they belong into the environment, as `FREQTRADE__EXCHANGE__KEY` and `..._SECRET`.
+    """
+    rest = dict.fromkeys(("public", "private"), f"{url}/api/v3")
+    socket = f"{url.replace('http', 'ws', 1)}/ws"
+    return {
+        "name": "binance",
+        "key": "",
+        "secret": "",
+        "enable_ws": False,
+        "only_from_ccxt": True,
+        "pair_whitelist": list(pairs),
+        "ccxt_config": {
+            "enableRateLimit": False,
+            "urls": {"api": {**rest, "v1": f"{url}/api/v1", "sapi": f"{url}/sapi/v1", "ws": {"spot": socket}}},
+            "options": {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False, "fetchCurrencies": False},
+        },
+    }
