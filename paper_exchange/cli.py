@@ -13,6 +13,7 @@ import typer
 
 from paper_exchange.api.app import create_app
 from paper_exchange.api.request_weight import WEIGHT_PER_MINUTE, RequestWeights
+from paper_exchange.api.venue import Venue
 from paper_exchange.clock import Clock, RunningClock, StandingClock, WallClock
 from paper_exchange.errors import StartError
 from paper_exchange.market.bars_file import read_tape
@@ -110,7 +111,8 @@ def run(
             typer.echo(orjson.dumps(ready).decode() if as_json else ready_line(markets, ready, clock))
 
         try:
-            serve(create_app(markets, clock, RequestWeights(weight_limit)), listener, announce, until_eof=until_eof)
+            venue = Venue(markets, clock, RequestWeights(weight_limit))
+            serve(create_app(venue), listener, announce, until_eof=until_eof)
         finally:
             if ready_file is not None:
                 ready_file.unlink(missing_ok=True)

@@ -1,56 +1,41 @@
 """Puts the endpoints behind HTTP: weighs each request, answers it at one instant, and writes refusals."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 import orjson
 from fastapi import FastAPI, Request, Response
 
 from paper_exchange.api.market_data import ENDPOINTS, Endpoint, Moment
 from paper_exchange.api.query import Query
-from paper_exchange.api.request_weight import RequestWeights
-from paper_exchange.clock import Clock
+from paper_exchange.api.venue import Venue
 from paper_exchange.errors import ApiError
-from paper_exchange.market.market import Market
 
 _JSON = "application/json;charset=UTF-8"
 _WEIGHT_HEADERS = ("x-mbx-used-weight", "x-mbx-used-weight-1m")
 
 
-def create_app(markets: Mapping[str, Market], clock: Clock, weights: RequestWeights | None = None) -> FastAPI:
-    """Return the venue as an ASGI application.
-
-    Parameters
-    ----------
-    markets
-        What is listed, by symbol; asked for all, the venue answers in this order.
-    clock
-        The venue's time. Each request is answered for the one instant at which it is read.
-    weights
-        The request limits; the venue's documented ones where None.
-    """
-    limits = weights or RequestWeights()
+def create_app(venue: Venue) -> FastAPI:
+    """Return the venue as an ASGI application."""
     app = FastAPI(title="paper-exchange", docs_url=None, redoc_url=None, openapi_url=None)
     for endpoint in ENDPOINTS:
-        app.add_api_route(endpoint.path, _route(endpoint, markets, clock, limits), methods=["GET"], response_model=None)
+        app.add_api_route(endpoint.path, _route(endpoint, venue), methods=["GET"], response_model=None)
     app.add_exception_handler(404, _nothing)
     app.add_exception_handler(405, _nothing)
     app.add_exception_handler(Exception, _unknown)
     return app
 
 
-def _route(
-    endpoint: Endpoint, markets: Mapping[str, Market], clock: Clock, limits: RequestWeights
-) -> Callable[[Request], Awaitable[Response]]:
+def _route(endpoint: Endpoint, venue: Venue) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         address = request.client.host if request.client else ""
         try:
             query = Query(request.scope["query_string"])
-            limits.charge(address, endpoint.weight(query))
-            body = endpoint.answer(Moment(markets, clock.now_ms(), limits.limit), query)
+            venue.weights.charge(address, endpoint.weight(query))
+            body = endpoint.answer(Moment(venue.markets, venue.clock.now_ms(), venue.weights.limit), query)
             response = Response(body if isinstance(body, bytes) else orjson.dumps(body), media_type=_JSON)
         except ApiError as error:
             response = _refusal(error)
-        used = str(limits.used(address))
+        used = str(venue.weights.used(address))
         for name in _WEIGHT_HEADERS:
             response.headers[name] = used
         return response

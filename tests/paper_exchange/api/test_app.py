@@ -324,8 +324,8 @@ def test_past_the_limit_the_venue_says_when_to_come_back(month: Market) -> None:
 
 def test_answers_follow_the_clock(month: Market) -> None:
     """The same question half a minute later has a later answer."""
-    ticks = [0]  # of the machine's steady clock, in ns
-    clock = RunningClock(month.tape.first_ms + 90_000, speed=1, monotonic_ns=lambda: ticks[0])
+    ticks = [0]  # of the machine's clock, in ns
+    clock = RunningClock(month.tape.first_ms + 90_000, speed=1, time_ns=lambda: ticks[0])
     ask = asker({"BTCUSDT": month}, clock)
     before = json.loads(ask("klines", symbol="BTCUSDT", interval="1m").content)
     ticks[0] += 30 * 10**9
