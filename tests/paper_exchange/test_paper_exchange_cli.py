@@ -8,10 +8,13 @@ import pytest
 from fastapi import FastAPI
 from venue_tools import MINUTE_MS, NEW_YEAR_MS, market_of, tape_of
 
-from paper_exchange.cli import Source, main, make_clock, parse_time, read_sources, ready_line
+from paper_exchange.cli import main
 from paper_exchange.clock import RunningClock, StandingClock, WallClock
 from paper_exchange.errors import StartError
 from paper_exchange.market.market import Market
+from paper_exchange.options.bars import Source, read_sources
+from paper_exchange.options.time import make_clock, parse_time
+from paper_exchange.ready import ready_line
 from paper_exchange.server import serve, write_ready_file
 
 

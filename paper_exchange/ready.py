@@ -1,0 +1,46 @@
+"""Says that the venue is ready: a document for programs, a line for people."""
+
+import os
+from datetime import UTC, datetime
+
+from paper_exchange.clock import Clock, RunningClock, StandingClock
+from paper_exchange.market.market import Market
+
+
+def ready_document(markets: dict[str, Market], clock: Clock, host: str, port: int) -> dict[str, object]:
+    """Return what other programs need to know of a venue that is ready."""
+    shown = f"[{host}]" if ":" in host else host
+    return {
+        "url": f"http://{shown}:{port}",
+        "host": host,
+        "port": port,
+        "pid": os.getpid(),
+        "symbols": list(markets),
+        "bars": {name: len(market.tape) for name, market in markets.items()},
+        "first": min(market.tape.first_ms for market in markets.values()),
+        "last": max(market.tape.end_ms for market in markets.values()) - 60_000,
+        "sources": {name: market.source for name, market in markets.items()},
+        "time": clock.now_ms(),
+        "clock": _clock_words(clock),
+    }
+
+
+def ready_line(markets: dict[str, Market], ready: dict[str, object], clock: Clock) -> str:
+    """Return the one line that people read."""
+    parts = []
+    for name, market in markets.items():
+        tape = market.tape
+        span = f"{_minute(tape.first_ms)} to {_minute(tape.end_ms - 60_000)} UTC"
+        parts.append(f"{name} {len(tape):,} bars {span} ({market.source})")
+    now = _minute(clock.now_ms())
+    return f"paper-exchange ready at {ready['url']}: {'; '.join(parts)}; clock {_clock_words(clock)} at {now} UTC"
+
+
+def _clock_words(clock: Clock) -> str:
+    if isinstance(clock, RunningClock):
+        return f"runs at speed {clock.speed:g}"
+    return "stands still" if isinstance(clock, StandingClock) else "runs on wall time"
+
+
+def _minute(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
