@@ -1,6 +1,7 @@
 """Klines of every interval, written once as the bytes the venue sends, so that a page is a slice."""
 
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow.compute as pc
 
 from paper_exchange.market.intervals import next_opens, opens
 from paper_exchange.market.tape import Tape
-from paper_exchange.market.trade_path import Flows, quote_amounts, quote_decimals, steps
+from paper_exchange.market.trade_path import BarPath, Flows, quote_decimals
 from paper_exchange.units import VENUE_DECIMALS, Amounts, Ints, summable, text, total
 
 
@@ -71,23 +72,23 @@ def minute_bar(tape: Tape, flows: Flows, index: int) -> Bar:
     )
 
 
-def forming_minute(tape: Tape, index: int, now_ms: int) -> Bar:
-    """Return minute `index` as far as its path has come at `now_ms`, its first step always included."""
-    path = steps(tape, index, index + 1)
-    seen = path.real[0] & (path.time_ms[0] <= now_ms)
-    price, quantity = path.price[0][seen], path.quantity[0][seen]
-    bought = ~path.buyer_is_maker[0][seen]
-    quote = quote_amounts(tape, price, quantity)
+def forming_minute(tape: Tape, path: BarPath, now_ms: int) -> Bar:
+    """Return a minute as far as its `path` has come at `now_ms`, its first step always included."""
+    seen = max(1, path.seen(now_ms))
+    price, quantity = path.price[:seen], path.quantity[:seen]
+    drop = 10 ** (tape.price_decimals + tape.quantity_decimals - quote_decimals(tape))
+    quote = [p * q // drop for p, q in zip(price, quantity, strict=True)]
+    bought = [not is_maker for is_maker in path.buyer_is_maker[:seen]]
     return Bar(
-        int(price[0]),
-        int(price.max()),
-        int(price.min()),
-        int(price[-1]),
-        int(quantity.sum()),
-        total(quote),
-        int(np.count_nonzero(quantity)),
-        int(quantity[bought].sum()),
-        total(quote[bought]),
+        price[0],
+        max(price),
+        min(price),
+        price[-1],
+        sum(quantity),
+        sum(quote),
+        path.traded(0, seen),
+        sum(compress(quantity, bought)),
+        sum(compress(quote, bought)),
     )
 
 

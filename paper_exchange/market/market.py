@@ -11,12 +11,13 @@ from paper_exchange.market.instrument import Instrument
 from paper_exchange.market.intervals import grid_offset
 from paper_exchange.market.klines import Bar, KlineTable, forming_minute, merged, minute_bar, row, table
 from paper_exchange.market.tape import MINUTE_MS, Tape
-from paper_exchange.market.trade_path import Flows, flows, quote_decimals, steps, trade_counts
+from paper_exchange.market.trade_path import BarPath, Flows, bar_path, flows, quote_decimals, steps, trade_counts
 from paper_exchange.units import VENUE_DECIMALS, Ints, total
 
 DAY_MS = 86_400_000
 FIRST_TRADE_ID = 1
 _TABLES_KEPT = 48  # 15 intervals in a few time zones
+_PATHS_KEPT = 4  # the bar of now, the one before, and those at which a late reader looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Market:
         self.book = book or BookShape()
         self.quote_decimals = quote_decimals(tape)
         self._tables: OrderedDict[tuple[str, int], KlineTable] = OrderedDict()
+        self._paths: OrderedDict[int, BarPath] = OrderedDict()
 
     @cached_property
     def flows(self) -> Flows:
@@ -107,16 +109,16 @@ class Market:
             return None
         if now_ms >= int(self.tape.open_ms[index]) + MINUTE_MS:
             return minute_bar(self.tape, self.flows, index)
-        return forming_minute(self.tape, index, now_ms)
+        return forming_minute(self.tape, self._path(index), now_ms)
 
     def next_trade_id(self, now_ms: int) -> int:
         """Return the id that the next trade after `now_ms` will have."""
         index = self.tape.opened(now_ms) - 1
         if index < 0:
             return FIRST_TRADE_ID
-        path = steps(self.tape, index, index + 1)
-        later = np.count_nonzero((path.time_ms > now_ms) & (path.quantity > 0))
-        return int(self._id_ends[index]) - int(later)
+        path = self._path(index)
+        later = path.traded(path.seen(now_ms), len(path.time_ms))
+        return int(self._id_ends[index]) - later
 
     def first_trade_id(self, at_ms: int) -> int:
         """Return the id of the first trade at or after `at_ms`, should there be one."""
@@ -141,7 +143,15 @@ class Market:
 
     def last_trade(self, now_ms: int) -> Trade | None:
         """Return the newest trade at `now_ms`, if there was any."""
+        index = self.tape.opened(now_ms) - 1
         end = self.next_trade_id(now_ms)
+        if index >= 0:
+            path = self._path(index)
+            for step in range(path.seen(now_ms) - 1, -1, -1):
+                if path.quantity[step] > 0:
+                    return Trade(
+                        end - 1, path.time_ms[step], path.price[step], path.quantity[step], path.buyer_is_maker[step]
+                    )
         found = self.trades(end - 1, end)
         return found[0] if found else None
 
@@ -160,8 +170,23 @@ class Market:
         index = self.tape.opened(now_ms) - 1
         if index < 0:
             return 0
-        path = steps(self.tape, index, index + 1)
-        return (index + 1) * 100 + int(np.count_nonzero(path.real & (path.time_ms <= now_ms)))
+        return (index + 1) * 100 + self._path(index).seen(now_ms)
+
+    def next_change_ms(self, now_ms: int) -> int | None:
+        """Return the first time after `now_ms` at which anything of the market is another; None at the end of its bars.
+
+        That is the price path's next step, or the close of a minute that no other follows.
+        """
+        index = self.tape.opened(now_ms) - 1
+        if index >= 0:
+            path = self._path(index)
+            seen = path.seen(now_ms)
+            if seen < len(path.time_ms):
+                return path.time_ms[seen]
+            close = int(self.tape.open_ms[index]) + MINUTE_MS
+            if now_ms < close:
+                return close
+        return int(self.tape.open_ms[index + 1]) if index + 1 < len(self.tape) else None
 
     def day(self, now_ms: int) -> DayStatistics:
         """Return the rolling 24 hours: the minutes that opened in them, the newest as it stands now."""
@@ -193,6 +218,14 @@ class Market:
         """Return what was paid for one unit on average in `bar`, in units of 1e-8, rounded down."""
         up = VENUE_DECIMALS + self.tape.quantity_decimals - self.quote_decimals
         return bar.quote * int(10**up) // bar.volume
+
+    def _path(self, index: int) -> BarPath:
+        found = self._paths.get(index)
+        if found is None:
+            found = self._paths[index] = bar_path(self.tape, index)
+            if len(self._paths) > _PATHS_KEPT:
+                self._paths.popitem(last=False)
+        return found
 
     def _forming(self, now_ms: int, rows: KlineTable, index: int) -> bytes:
         last_index = self.tape.opened(now_ms) - 1

@@ -1,5 +1,6 @@
 """Derives each bar's trades from the bar alone, so that trades, klines and the forming bar always agree."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,25 @@ class Steps:
     quantity: Ints
     buyer_is_maker: npt.NDArray[np.bool_]
     real: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class BarPath:
+    """One bar's steps as plain lists: the bar of now is looked at many times, and it has 16 steps at most."""
+
+    index: int
+    time_ms: list[int]
+    price: list[int]
+    quantity: list[int]
+    buyer_is_maker: list[bool]
+
+    def seen(self, now_ms: int) -> int:
+        """Return how many steps have come at `now_ms`."""
+        return bisect_right(self.time_ms, now_ms)
+
+    def traded(self, begin: int, end: int) -> int:
+        """Return how many of the steps `begin` to `end` (exclusive) are trades."""
+        return sum(quantity > 0 for quantity in self.quantity[begin:end])
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +121,15 @@ def steps(tape: Tape, begin: int, end: int) -> Steps:
     toss = (noise & np.uint64(1)).astype(np.bool_)
     buyer_is_maker = np.where(change == 0, toss, change < 0)
     return Steps(open_ms + column * stride + jitter, price, quantity, buyer_is_maker, real)
+
+
+def bar_path(tape: Tape, index: int) -> BarPath:
+    """Return the price path of the bar `index`."""
+    path = steps(tape, index, index + 1)
+    real = path.real[0]
+    columns = (path.time_ms, path.price, path.quantity, path.buyer_is_maker)
+    times, prices, quantities, makers = (column[0][real].tolist() for column in columns)
+    return BarPath(index, times, prices, quantities, makers)
 
 
 def flows(tape: Tape) -> Flows:

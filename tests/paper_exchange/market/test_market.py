@@ -125,3 +125,20 @@ def test_update_ids_rise_with_every_step(month: Market) -> None:
     ids = [month.update_id(NEW_YEAR_MS + DAY_MS + ms) for ms in range(0, 180_000, 500)]
     assert ids == sorted(ids)
     assert len(set(ids)) > 15
+
+
+def test_between_two_changes_nothing_is_different() -> None:
+    """From change to change, over a gap and past the end: book, price and trades are another at it, and not before."""
+    market = market_of(tape_of([(0, 100, 130, 90, 120, 300), (1, 120, 121, 119, 120, 0), (4, 200, 210, 190, 195, 40)]))
+    now: int | None = NEW_YEAR_MS - 5
+    changes = []
+    while (now := market.next_change_ms(now)) is not None:
+        changes.append(now)
+        assert len(changes) < 100
+    steps = {
+        NEW_YEAR_MS + ms
+        for ms in range(5 * MINUTE_MS + 1)
+        if market.update_id(NEW_YEAR_MS + ms) != market.update_id(NEW_YEAR_MS + ms - 1)
+    }
+    closes = {NEW_YEAR_MS + minute * MINUTE_MS for minute in (2, 5)}
+    assert changes == sorted(steps | closes)
