@@ -20,11 +20,17 @@ SIGNAL_REVISIONS = "crypto_signal_revisions"
 SIGNAL_EXPORTS = "signal_exports"
 SIGNAL_EXPORT_LEASES = "signal_export_leases"
 SIGNAL_RECEIPTS = "signal_receipts"
+FILLS = "crypto_fills"
+POSITIONS = "crypto_positions"
 IMPORT_REJECTS = "import_rejects"
 BAR_GAPS = "bar_gaps"
 WORKFLOW_RUNS = "workflow_runs"
 
 SIGNAL_KEY = ("strategy_id", "pair", "timeframe", "ts")
+RECEIPT_KEY = ("consumer", *SIGNAL_KEY)
+# A venue numbers the orders of each symbol by themselves: the same id may come back for another pair.
+FILL_KEY = ("consumer", "pair", "order_id")
+POSITION_KEY = ("consumer", "pair", "entry_order_id")
 REJECT_KEY = ("symbol", "timeframe", "time", "reason", "source", "row_digest")
 TTL_INDEX = "ts_ttl"
 _NAMESPACE_EXISTS = 48
@@ -56,13 +62,19 @@ COLLECTIONS = (
         "Earlier contents of signals, append-only.",
         (Index((*SIGNAL_KEY, "version"), unique=True),),
     ),
-    Collection(SIGNAL_EXPORTS, "One document an export.", (Index(("strategy_id", "exported_at")), Index(("run_id",)))),
+    Collection(
+        SIGNAL_EXPORTS,
+        "One document an export.",
+        (Index(("strategy_id", "exported_at")), Index(("strategy_id", "timeframe", "last_ts")), Index(("run_id",))),
+    ),
     Collection(SIGNAL_EXPORT_LEASES, "Which run is exporting which strategy now."),
     Collection(
         SIGNAL_RECEIPTS,
         "What a consumer did with each signal.",
-        (Index(("consumer", *SIGNAL_KEY), unique=True),),
+        (Index(RECEIPT_KEY, unique=True),),
     ),
+    Collection(FILLS, "What the orders of bots filled.", (Index(FILL_KEY, unique=True), Index(SIGNAL_KEY))),
+    Collection(POSITIONS, "What bots hold and held.", (Index(POSITION_KEY, unique=True), Index(SIGNAL_KEY))),
     Collection(
         IMPORT_REJECTS,
         "Rows that imports refused, with the reason.",

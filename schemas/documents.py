@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
+from bson.decimal128 import Decimal128
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from schemas.errors import QuantFlowError
@@ -14,11 +16,6 @@ Action = Literal["enter_long", "exit_long", "enter_short", "exit_short"]
 GapState = Literal["open", "filled", "absent"]
 RunState = Literal["running", "succeeded", "failed", "interrupted"]
 NodeState = Literal["waiting", "running", "succeeded", "failed", "skipped"]
-Decision = Literal["entered", "exited", "skipped"]
-SkipReason = Literal[
-    "expired", "outside_window", "duplicate", "cooldown", "min_hold", "below_threshold", "no_position",
-    "in_position", "pair_locked", "risk", "mongo_down", "short_not_allowed",
-]  # fmt: skip
 
 
 def _checked(check: Callable[[str], object], value: str) -> str:
@@ -74,15 +71,23 @@ def _whole_ms(time: datetime) -> datetime:
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
+def _stored(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return _whole_ms(value)
+    return Decimal128(value) if isinstance(value, Decimal) else value
+
+
 class Document(BaseModel):
     """A stored fact: exactly the fields declared, of exactly their types."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     def to_mongo(self) -> dict[str, Any]:
-        """Return the document as it is stored: fields that are not set are left out, times are whole milliseconds."""
-        fields = self.model_dump(exclude_none=True)
-        return {name: _whole_ms(value) if isinstance(value, datetime) else value for name, value in fields.items()}
+        """Return the document as it is stored: fields that are not set are left out, times are whole milliseconds.
+
+        Money is Decimal here and Decimal128 there: exact, and compared as a number by the server.
+        """
+        return {name: _stored(value) for name, value in self.model_dump(exclude_none=True).items()}
 
 
 class _Bar(Document):
@@ -195,27 +200,6 @@ class SignalExport(Document):
     refused: int = Field(ge=0)
     delay_s: Finite | None
     exported_at: UtcTime
-
-
-class SignalReceipt(Document):
-    """What a consumer did with one signal, in `signal_receipts`: a signal acts once."""
-
-    consumer: Name
-    strategy_id: Name
-    pair: PairText
-    timeframe: TimeframeText
-    ts: UtcTime
-    decision: Decision
-    reason: SkipReason | None = None
-    seen_at: UtcTime
-    candle: UtcTime
-    latency_ms: Finite
-
-    @model_validator(mode="after")
-    def _skipping_has_a_reason(self) -> Self:
-        if (self.decision == "skipped") != (self.reason is not None):
-            raise ValueError(f"a reason belongs to a skipped signal, found {self.decision} with {self.reason}.")
-        return self
 
 
 class ImportReject(Document):

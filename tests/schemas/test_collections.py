@@ -27,12 +27,12 @@ from schemas.documents import (
     ImportReject,
     MinuteBar,
     SignalExport,
-    SignalReceipt,
     SignalRevision,
     StoredSignal,
     WorkflowRun,
 )
 from schemas.errors import StoreError
+from schemas.execution_documents import Fill, Position, SignalReceipt
 from schemas.mongo import connect
 from schemas.settings import Settings
 from schemas.timeframes import Timeframe
@@ -49,6 +49,8 @@ MODELS: dict[str, type[Document]] = {
     "crypto_signal_revisions": SignalRevision,
     "signal_exports": SignalExport,
     "signal_receipts": SignalReceipt,
+    "crypto_fills": Fill,
+    "crypto_positions": Position,
     "import_rejects": ImportReject,
     "bar_gaps": BarGap,
     "workflow_runs": WorkflowRun,
@@ -129,7 +131,11 @@ def test_what_is_missing_is_added_and_what_is_there_stays(fresh: Store) -> None:
     fresh[SIGNALS].create_index("note")
     fresh["signal_exports"].drop_indexes()
     made = ensure_collections(fresh)
-    assert made == ["index signal_exports on strategy_id, exported_at", "index signal_exports on run_id"]
+    assert made == [
+        "index signal_exports on strategy_id, exported_at",
+        "index signal_exports on strategy_id, timeframe, last_ts",
+        "index signal_exports on run_id",
+    ]
     assert fresh[SIGNALS].count_documents({}) == 1
     assert "note_1" in fresh[SIGNALS].index_information()
 

@@ -2,9 +2,11 @@
 
 import math
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from bson.decimal128 import Decimal128
 from pydantic import ValidationError
 
 from schemas.collections import Store
@@ -17,11 +19,11 @@ from schemas.documents import (
     NodeRun,
     Signal,
     SignalExport,
-    SignalReceipt,
     SignalRevision,
     StoredSignal,
     WorkflowRun,
 )
+from schemas.execution_documents import Fill, Position, SignalReceipt
 
 T = datetime(2022, 1, 1, tzinfo=UTC)
 NAIVE = datetime(2022, 1, 1)  # noqa: DTZ001 - the naive time is the subject
@@ -42,7 +44,17 @@ EXPORT = {
 }  # fmt: skip
 RECEIPT = {
     "consumer": "bot", "strategy_id": "momentum", "pair": PAIR, "timeframe": "5m", "ts": T, "decision": "entered",
-    "seen_at": T, "candle": T, "latency_ms": 3.0,
+    "seen_at": T, "candle": T, "latency_ms": 3.0, "version": 1, "run_id": "run", "updated_at": T,
+}  # fmt: skip
+FILL = {
+    "consumer": "bot", "order_id": "7", "strategy_id": "momentum", "pair": PAIR, "symbol": SYMBOL, "timeframe": "5m",
+    "side": "buy", "amount": Decimal("0.00123"), "price": Decimal("43210.5"), "cost": Decimal("53.148915"),
+    "ordered_at": T, "filled_at": T,
+}  # fmt: skip
+POSITION = {
+    "consumer": "bot", "entry_order_id": "7", "trade_id": 1, "strategy_id": "momentum", "pair": PAIR, "symbol": SYMBOL,
+    "timeframe": "5m", "side": "long", "state": "open", "amount": Decimal("0.00123"), "open_rate": Decimal("43210.5"),
+    "stake": Decimal("53.148915"), "opened_at": T, "updated_at": T,
 }  # fmt: skip
 REJECT = {
     "symbol": SYMBOL, "timeframe": "1m", "source": "csv", "time": "yesterday", "reason": "no time",
@@ -61,6 +73,8 @@ EXAMPLES: list[tuple[type[Document], dict[str, Any]]] = [
     (SignalRevision, REVISION),
     (SignalExport, EXPORT),
     (SignalReceipt, RECEIPT),
+    (Fill, FILL),
+    (Position, POSITION),
     (ImportReject, REJECT),
     (BarGap, GAP),
     (NodeRun, {"type": "read_bars", "state": "waiting"}),
@@ -118,7 +132,15 @@ def test_what_is_stored_is_read_back_equal(db: Store, model: type[Document], exa
     stored = db["any"].find_one({}, {"_id": 0})
     assert stored is not None
     assert None not in stored.values()
-    assert model(**dict(stored)) == document
+    read = {key: value.to_decimal() if isinstance(value, Decimal128) else value for key, value in stored.items()}
+    assert model(**read) == document
+
+
+def test_money_is_stored_as_a_decimal() -> None:
+    """Decimal128, digit by digit: no double comes in between; a float is refused."""
+    assert Fill(**FILL).to_mongo()["cost"] == Decimal128("53.148915")
+    assert "cost" in refusal(Fill, FILL | {"cost": 53.148915})
+    assert "amount" in refusal(Fill, FILL | {"amount": Decimal("NaN")})
 
 
 def test_times_are_stored_in_utc_and_whole_milliseconds() -> None:
