@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from paper_exchange.errors import StartError
-from paper_exchange.units import text
+from paper_exchange.market.filters import (
+    Filter,
+    LotSize,
+    MarketLotSize,
+    MaxNumAlgoOrders,
+    MaxNumOrders,
+    Notional,
+    PercentPriceBySide,
+    PriceFilter,
+)
+from paper_exchange.units import VENUE_DECIMALS
 
 # Longest first, so that BTCFDUSD splits before USD is tried.
 QUOTES = ("FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USDP", "BIDR", "USD", "EUR", "GBP", "TRY", "BRL", "JPY",
@@ -19,7 +29,15 @@ _ORDER_TYPES = (
     "TAKE_PROFIT",
     "TAKE_PROFIT_LIMIT",
 )
-_MAX_PRICE, _MAX_QUANTITY, _MIN_NOTIONAL, _MAX_NOTIONAL = "1000000.00000000", 9_000_000_000, 5, 9_000_000
+# The least worth of an order by quote asset, in units of 1e-8; an order of 5 BTC would be no small one.
+_MIN_NOTIONAL = {"BTC": 10_000, "ETH": 100_000, "BNB": 1_000_000, "JPY": 100 * 10**8, "TRY": 10 * 10**8,
+                 "BRL": 10 * 10**8, "BIDR": 20_000 * 10**8}  # fmt: skip
+_USUAL_MIN_NOTIONAL = 5 * 10**8
+_MAX_TO_MIN_NOTIONAL = 1_800_000
+_MAX_PRICE = 10**9 * 10**8
+_MAX_QUANTITY = 9_000_000_000 * 10**8
+_MULTIPLIER_UP, _MULTIPLIER_DOWN = 5 * 10**8, 20_000_000
+_MAX_ORDERS, _MAX_STOPS = 200, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,31 +82,35 @@ class Instrument:
             "pegInstructionsAllowed": False,
             "isSpotTradingAllowed": True,
             "isMarginTradingAllowed": False,
-            "filters": self.filters(),
+            "filters": [rule.document() for rule in self.filters()],
             "permissions": [],
             "permissionSets": [["SPOT"]],
             "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
-            "allowedSelfTradePreventionModes": ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"],
+            "allowedSelfTradePreventionModes": ["EXPIRE_MAKER"],
         }
 
-    def filters(self) -> list[dict[str, Any]]:
-        """Return the rules an order must pass; every price and quantity on the tape passes them too."""
-        tick, lot = text(1, self.price_decimals), text(1, self.quantity_decimals)
-        largest = text(_MAX_QUANTITY, 0)
-        return [
-            {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": _MAX_PRICE, "tickSize": tick},
-            {"filterType": "LOT_SIZE", "minQty": lot, "maxQty": largest, "stepSize": lot},
-            {"filterType": "ICEBERG_PARTS", "limit": 10},
-            {"filterType": "MARKET_LOT_SIZE", "minQty": text(0, 0), "maxQty": largest, "stepSize": text(0, 0)},
-            {"filterType": "TRAILING_DELTA", "minTrailingAboveDelta": 10, "maxTrailingAboveDelta": 2000,
-             "minTrailingBelowDelta": 10, "maxTrailingBelowDelta": 2000},
-            {"filterType": "PERCENT_PRICE_BY_SIDE", "bidMultiplierUp": "5", "bidMultiplierDown": "0.2",
-             "askMultiplierUp": "5", "askMultiplierDown": "0.2", "avgPriceMins": 5},
-            {"filterType": "NOTIONAL", "minNotional": text(_MIN_NOTIONAL, 0), "applyMinToMarket": True,
-             "maxNotional": text(_MAX_NOTIONAL, 0), "applyMaxToMarket": False, "avgPriceMins": 5},
-            {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
-            {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 5},
-        ]  # fmt: skip
+    @property
+    def tick(self) -> int:
+        """The least difference of two prices, in units of 1e-8."""
+        return int(10 ** (VENUE_DECIMALS - self.price_decimals))
+
+    @property
+    def lot(self) -> int:
+        """The least difference of two quantities, in units of 1e-8."""
+        return int(10 ** (VENUE_DECIMALS - self.quantity_decimals))
+
+    def filters(self) -> tuple[Filter, ...]:
+        """Return the rules an order must keep; every price and quantity on the tape keeps them too."""
+        least = _MIN_NOTIONAL.get(self.quote, _USUAL_MIN_NOTIONAL)
+        return (
+            PriceFilter(self.tick, _MAX_PRICE, self.tick),
+            LotSize(self.lot, _MAX_QUANTITY, self.lot),
+            MarketLotSize(0, _MAX_QUANTITY),
+            PercentPriceBySide(_MULTIPLIER_UP, _MULTIPLIER_DOWN),
+            Notional(least, least * _MAX_TO_MIN_NOTIONAL),
+            MaxNumOrders(_MAX_ORDERS),
+            MaxNumAlgoOrders(_MAX_STOPS),
+        )
 
 
 def split_symbol(name: str) -> tuple[str, str]:

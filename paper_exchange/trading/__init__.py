@@ -1,0 +1,1 @@
+"""How the venue trades: accounts, orders, matching against users and the house, fees, and the journal of it all."""
