@@ -8,10 +8,10 @@ BARS ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check format lock bench clean
+.PHONY: help setup demo demo-live test lint check format lock bench clean
 
 help: ## Show this list.
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 setup: $(READY) ## Make .venv with the pinned versions.
 
@@ -25,6 +25,9 @@ $(READY): requirements.lock pyproject.toml
 
 demo: $(READY) ## Run the main job: bars, graph, signals, Freqtrade. BARS=file.csv.gz replays a real file.
 	@$(BIN)/quantflow demo $(if $(BARS),--bars $(BARS))
+
+demo-live: $(READY) ## Run the live chain at replay speed: bars stream in, Freqtrade trades at a local venue.
+	@$(BIN)/quantflow demo-live $(if $(BARS),--bars $(BARS))
 
 test: $(READY) ## Run all tests on WORKERS processes.
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal

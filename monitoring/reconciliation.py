@@ -47,9 +47,7 @@ class Reconciliation:
         return not self.findings
 
 
-def reconcile(
-    stored: Stored, due_before: datetime, orders: Sequence[VenueOrder] | None = None
-) -> Reconciliation:
+def reconcile(stored: Stored, due_before: datetime, orders: Sequence[VenueOrder] | None = None) -> Reconciliation:
     """Return what does not fit among stored documents, and between them and the venue's orders.
 
     Parameters
@@ -123,12 +121,15 @@ def _entered_twice(stored: Stored) -> list[Finding]:
 
 
 def _against_venue(stored: Stored, orders: Sequence[VenueOrder]) -> list[Finding]:
-    known: dict[str, Mapping[str, Any]] = {str(fill["order_id"]): fill for fill in stored.fills}
+    # A venue numbers the orders of each symbol by themselves.
+    known: dict[tuple[str, str], Mapping[str, Any]] = {(one["pair"], one["order_id"]): one for one in stored.fills}
     found = []
     for order in orders:
-        fill = known.pop(order.order_id, None)
+        fill = known.pop((order.pair, order.order_id), None)
         if fill is None:
-            what = f"the venue executed {order.side} order {order.order_id} ({order.amount}), of which no fill is stored"
+            what = (
+                f"the venue executed {order.side} order {order.order_id} ({order.amount}), of which no fill is stored"
+            )
             found.append(Finding("unknown order", order.pair, None, what))
         elif fill["amount"].to_decimal() != order.amount or fill["side"] != order.side:
             what = (
@@ -137,8 +138,8 @@ def _against_venue(stored: Stored, orders: Sequence[VenueOrder]) -> list[Finding
             )
             found.append(Finding("amount", order.pair, fill.get("ts"), what))
     found += [
-        Finding("unknown fill", fill["pair"], fill.get("ts"), f"the venue does not know order {order_id}")
-        for order_id, fill in known.items()
+        Finding("unknown fill", pair, fill.get("ts"), f"the venue does not know order {order_id}")
+        for (pair, order_id), fill in known.items()
     ]
     return found
 

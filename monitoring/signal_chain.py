@@ -81,7 +81,7 @@ class Stored:
 
 
 def read_stored(db: Store, scope: Scope) -> Stored:
-    """Return the signals, receipts and fills of a scope, each oldest first; fills that no signal caused are there too."""
+    """Return the signals, receipts and fills of a scope, oldest first; fills that no signal caused are there too."""
     own = {"consumer": scope.consumer}
     without_signal = {"ts": {"$exists": False}, "ordered_at": {"$gte": scope.since, "$lt": scope.until}}
     return Stored(

@@ -80,12 +80,8 @@ def reconciliation_text(result: Reconciliation) -> RenderableType:
         for one in result.findings
     ]
     orders = "" if result.venue_orders is None else f", {result.venue_orders:,} orders at the venue"
-    verdict = (
-        "nothing missing, nothing double." if result.agrees else f"{len(result.findings):,} things do not fit."
-    )
-    lines.append(
-        f"{result.signals:,} signals, {result.receipts:,} receipts, {result.fills:,} fills{orders}: {verdict}"
-    )
+    verdict = "nothing missing, nothing double." if result.agrees else f"{len(result.findings):,} things do not fit."
+    lines.append(f"{result.signals:,} signals, {result.receipts:,} receipts, {result.fills:,} fills{orders}: {verdict}")
     return Group(*lines)
 
 

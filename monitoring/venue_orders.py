@@ -56,13 +56,13 @@ def _orders(exchange: Any, pair: str, since_ms: int) -> list[VenueOrder]:
         page = exchange.fetch_orders(pair, since_ms, _PAGE)
         fresh = [order for order in page if order["id"] not in found]
         for order in fresh:
-            found[order["id"]] = _order(exchange, order)
+            found[order["id"]] = _order(order)
         if len(page) < _PAGE or not fresh:
             return [order for order in found.values() if order.amount > 0]
         since_ms = page[-1]["timestamp"]
 
 
-def _order(exchange: Any, order: dict[str, Any]) -> VenueOrder:
+def _order(order: dict[str, Any]) -> VenueOrder:
     """Take amounts from the venue's own text where it is known: ccxt's numbers are floats."""
     raw = order["info"]
     return VenueOrder(

@@ -16,7 +16,9 @@ COMMANDS = {
     "nodes": "nodes",
     "runs": "runs",
     "parity": "parity",
+    "replay": "replay",
     "demo": "demo",
+    "demo-live": "demo_live",
     "exec": "execute",
     "db": "db",
 }

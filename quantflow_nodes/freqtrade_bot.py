@@ -3,9 +3,9 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ _READY_TIMEOUT_S = 120.0
 class BotRequest:
     """What a bot is asked to trade: pairs, whose signals, at which venue, with which stake, in which folder.
 
-    `consumer` is the name under which it writes receipts, fills and positions.
+    `consumer` is the name under which it writes receipts, fills and positions; `signal_settings` are further
+    `EXT_SIG_*` variables.
     """
 
     pairs: Sequence[str]
@@ -36,6 +37,7 @@ class BotRequest:
     venue_url: str
     stake_quote: float
     folder: Path
+    signal_settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ def _environment(request: BotRequest, settings: Settings, clock: Clock) -> dict[
         raise StoreError("Freqtrade needs the address of a MongoDB server to read signals from.")
     return clean_environment(
         {
+            **request.signal_settings,
             "EXT_SIG_MONGO_URI": settings.mongo_uri.get_secret_value(),
             "EXT_SIG_DB": settings.db,
             "EXT_SIG_STRATEGY_ID": request.strategy_id,

@@ -1,5 +1,6 @@
 """Starts the other programs of the chain as processes of their own, and ends them again."""
 
+import ctypes
 import os
 import shutil
 import signal
@@ -10,15 +11,18 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from schemas.clock import Clock
 from schemas.errors import InputError, VenueError
 
 _READY_TIMEOUT_S = 60.0
 _REFUSED_ITS_INPUT = 2
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,13 @@ def running_venue(arguments: list[str]) -> Iterator[Venue]:
                 process.stdin.close()
 
 
+def venue_clock(venue: Venue) -> Clock:
+    """Return the clock by which a venue runs, so that other processes can run by it too."""
+    ready: Any = venue.ready
+    shown, wall = (datetime.fromtimestamp(ready[name] / 1000, UTC) for name in ("time", "wall_time"))
+    return Clock(shown, wall, float(ready["speed"]))
+
+
 def _wait_for(process: subprocess.Popen[bytes], ready_file: Path, log: Path) -> None:
     deadline = time.monotonic() + _READY_TIMEOUT_S
     while not ready_file.exists():
@@ -123,6 +134,15 @@ def run_program(command: list[str], **options: Any) -> subprocess.CompletedProce
             end_process(process)
             raise
     return subprocess.CompletedProcess(command, process.returncode, output)
+
+
+def end_with_parent() -> None:
+    """Ask the system to end this process when the one that started it dies, however that is; Linux can, others not.
+
+    For `subprocess.Popen(preexec_fn=...)`: it runs in the child, before the command.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def end_process(process: subprocess.Popen[bytes], patience_s: float = 15.0) -> None:
