@@ -198,6 +198,8 @@ class SignalExport(Document):
     unchanged: int = Field(ge=0)
     retracted: int = Field(ge=0)
     refused: int = Field(ge=0)
+    missing_bars: int | None = Field(default=None, ge=0)
+    bars_seen_at: UtcTime | None = None
     delay_s: Finite | None
     exported_at: UtcTime
 
@@ -246,6 +248,18 @@ class NodeRun(Document):
     rows: dict[str, int] = Field(default_factory=dict)
 
 
+class LiveProgress(Document):
+    """How far a live session has come: every bar that closed up to `through` is exported.
+
+    `position` is where the change stream on the bars stands; what was stored or changed after it is told from there.
+    """
+
+    strategies: list[Name]
+    through: UtcTime
+    exports: int = Field(ge=0)
+    position: dict[str, Any] | None = None
+
+
 class WorkflowRun(Document):
     """One run of a graph in `workflow_runs`: the graph as it was, the versions, the data it saw, each node's fate."""
 
@@ -263,4 +277,5 @@ class WorkflowRun(Document):
     data_last: UtcTime | None = None
     data_bars: int | None = None
     nodes: dict[str, NodeRun]
+    live: LiveProgress | None = None
     error: str | None = None
