@@ -5,27 +5,22 @@ import difflib
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit
 
 import stamina
 import stamina.instrumentation
 import structlog
 
 from importers.bars import EARLIEST_MS, LATEST_MS
-from schemas.errors import InputError, SymbolError, VenueError
+from importers.ccxt_exchange import BINANCE_LIKE, PERPETUALS, made_exchange
+from schemas.errors import SymbolError, VenueError
 from schemas.symbols import Symbol, symbol_parts
 
-# These page from any start, however early; an empty page means that there is nothing up to now. Their spot and futures
-# markets are lists of their own, long ones, of which only those needed are read.
-BINANCE_LIKE = frozenset({"binance", "binanceus", "binanceusdm", "binancecoinm"})
 _MOST_ROWS, _USUAL_ROWS = 1000, 500
 _ROW_LENGTH = 6
-_OK = 200
 _log = structlog.get_logger()
-_SPOT, _PERPETUALS = "spot", "linear"  # as ccxt names the two lists of markets
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +59,8 @@ class Venue:
     """A venue that answers; made by `open_venue`."""
 
     def __init__(self, exchange: Any, ccxt: ModuleType, address: VenueAddress) -> None:
-        self._exchange, self._ccxt, self._patience = exchange, ccxt, address.patience
+        self._exchange, self._ccxt, self._address = exchange, ccxt, address
+        self._patience = address.patience
         self._where = f"{exchange.id} at {address.url}" if address.url else str(exchange.id)
         self._banned_until_s = 0.0
 
@@ -77,6 +73,27 @@ class Venue:
         """Read the venue's list of markets, and so learn whether it can be reached."""
         attempts = self._patience.first_contact_attempts
         await self._asked("its markets", lambda: self._exchange.load_markets(True), attempts=attempts, is_sane=bool)
+
+    def with_patience(self, patience: Patience) -> "Venue":
+        """Return the same venue, asked with another patience."""
+        return Venue(self._exchange, self._ccxt, replace(self._address, patience=patience))
+
+    def stream_exchange(self, markets: Sequence[Market]) -> Any | None:
+        """Return a new exchange of ccxt that gives candles of these markets over websockets, or None: ccxt has none.
+
+        It knows the given markets only, and asks for no list of its own.
+        """
+        import ccxt.pro
+
+        name = self._address.exchange
+        if name not in ccxt.pro.exchanges:
+            return None
+        names = [str(market.symbol) for market in markets]
+        exchange = made_exchange(ccxt.pro, self._ccxt, name, self._address.url, names)
+        if not exchange.has.get("watchOHLCV"):
+            return None
+        exchange.set_markets([self._exchange.markets[market.pair] for market in markets])
+        return exchange
 
     def market(self, text: str) -> Market:
         """Return the market that a symbol such as 'COINBASE:DOTUSD' names, split as the venue's own list splits it.
@@ -107,7 +124,7 @@ class Venue:
         if not self._exchange.has.get("fetchTime"):
             return int(self._exchange.milliseconds())
         kinds = self._exchange.options["fetchMarkets"]["types"] if self.pages_from_any_start else []
-        params = {"type": "swap"} if kinds == [_PERPETUALS] else {}
+        params = {"type": "swap"} if kinds == [PERPETUALS] else {}
         return int(await self._asked("its time", lambda: self._exchange.fetch_time(params), is_sane=_is_time))
 
     def page_rows(self, market: Market) -> int:
@@ -150,11 +167,11 @@ class Venue:
                     return answer
         except errors.OperationFailed as error:
             raise VenueError(
-                f"{self._where} did not give {what} in {most} tries: {_reason(error)}. "
+                f"{self._where} did not give {what} in {most} {'try' if most == 1 else 'tries'}: {reason_of(error)}. "
                 "What was stored is kept; run it again to go on."
             ) from None
         except errors.BaseError as error:
-            raise VenueError(f"{self._where} refused to give {what}: {_reason(error)}.") from None
+            raise VenueError(f"{self._where} refused to give {what}: {reason_of(error)}.") from None
 
     @contextmanager
     def _told(self, what: str, attempt: stamina.Attempt, most: int) -> Iterator[None]:
@@ -163,7 +180,7 @@ class Venue:
             yield
         except self._ccxt.OperationFailed as error:
             if attempt.num < most:
-                _log.warning("venue_retried", venue=self._where, asked=what, tried=attempt.num, error=_reason(error))
+                _log.warning("venue_retried", venue=self._where, asked=what, tried=attempt.num, error=reason_of(error))
             raise
 
     async def _asked_once(self, what: str, ask: Callable[[], Awaitable[Any]]) -> Any:
@@ -206,59 +223,16 @@ async def open_venue(address: VenueAddress, symbols: Sequence[str]) -> AsyncIter
     import ccxt
     import ccxt.async_support as exchanges
 
-    name = address.exchange
-    if name not in exchanges.exchanges:
-        near = difflib.get_close_matches(name, exchanges.exchanges, n=3)
-        raise InputError(f"ccxt knows no exchange {name!r}. " + (f"Near it: {', '.join(near)}." if near else ""))
-    # Proxies of the environment serve the real venue only: an address that was given is spoken to directly.
-    exchange = getattr(exchanges, name)({"enableRateLimit": True, "aiohttp_trust_env": address.url is None})
+    exchange = made_exchange(exchanges, ccxt, address.exchange, address.url, symbols)
     hooks = stamina.instrumentation.get_on_retry_hooks()
     stamina.instrumentation.set_on_retry_hooks([])  # `Venue._told` logs instead
     try:
-        if address.url is not None:
-            _redirect(exchange, address.url)
-        if name in BINANCE_LIKE or address.url is not None:
-            kinds = {_PERPETUALS if symbol_parts(text)[2] else _SPOT for text in symbols}
-            exchange.options["fetchMarkets"] = {"types": sorted(kinds, reverse=True)}
-        exchange.on_rest_response = _only_json(exchange.on_rest_response, ccxt.BadResponse)
         venue = Venue(exchange, ccxt, address)
         await venue.read_markets()
         yield venue
     finally:
         stamina.instrumentation.set_on_retry_hooks(hooks)
         await exchange.close()
-
-
-def _only_json(read: Callable[..., str], error: type[Exception]) -> Callable[..., str]:
-    """Return ccxt's hook that reads an answer, made strict.
-
-    ccxt takes an answer of status 200 that is no JSON (a sign-in page, half a reply) for an empty list of bars, and
-    then it would look as if the venue had none.
-    """
-
-    def strict(status: int, *rest: Any) -> str:
-        text = read(status, *rest)
-        if status == _OK and text[:1] + text[-1:] not in ("[]", "{}") and not text.isdigit():
-            raise error("the answer is no JSON")
-        return text
-
-    return strict
-
-
-def _redirect(exchange: Any, url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise InputError(f"--exchange-url must be an address such as http://127.0.0.1:8080, found {url!r}.")
-    exchange.urls["api"] = _moved(exchange.urls["api"], url.rstrip("/"))
-    exchange.options["fetchMargins"] = False  # these two need keys, which a local venue does not know
-    exchange.options["fetchCurrencies"] = False
-
-
-def _moved(addresses: Any, url: str) -> Any:
-    """Return ccxt's addresses (texts, nested in dicts) with their scheme and host replaced."""
-    if isinstance(addresses, dict):
-        return {name: _moved(address, url) for name, address in addresses.items()}
-    return url + urlsplit(addresses).path if isinstance(addresses, str) else addresses
 
 
 def _is_time(answer: object) -> bool:
@@ -270,6 +244,7 @@ def _are_rows(answer: object) -> bool:
     return isinstance(answer, list) and all(len(row) >= _ROW_LENGTH and _is_time(row[0]) for row in answer)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
+    """Return an error of ccxt in one line: its kind and its words, which may hold a whole page."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:300]}".rstrip(".")

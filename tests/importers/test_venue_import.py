@@ -320,10 +320,10 @@ def test_all_addresses_of_the_exchange_are_replaced() -> None:
     """With an address given no part of ccxt's interface still names the real venue."""
     import ccxt
 
-    from importers.venue import _moved
+    from importers.ccxt_exchange import moved_addresses as moved_to
 
     urls = ccxt.binance().urls["api"]
-    moved = _moved(urls, "http://127.0.0.1:1")
+    moved = moved_to(urls, "http://127.0.0.1:1")
     assert moved.keys() == urls.keys()
     assert all(url.startswith("http://127.0.0.1:1/") for url in moved.values())
     assert moved["public"] == "http://127.0.0.1:1/api/v3"
