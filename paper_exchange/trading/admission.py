@@ -10,7 +10,7 @@ from paper_exchange.trading.listing import Listing
 from paper_exchange.trading.matching import Plan, Want, plan_taking, would_take
 from paper_exchange.trading.order import STOP_TYPES, UNIT, UNPRICED_TYPES, OrderRequest, OrderType, Side
 from paper_exchange.trading.order_book import is_reached
-from paper_exchange.trading.order_log import OrderLog
+from paper_exchange.trading.registry import OrderLog
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,36 +2,35 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from heapq import merge
-from itertools import islice
 
 from paper_exchange.market.instrument import Instrument
 from paper_exchange.trading import errors
 from paper_exchange.trading.admission import Admission
+from paper_exchange.trading.errors import JournalError
 from paper_exchange.trading.events import BalanceEvent, DepositEvent, Event, Kind
 from paper_exchange.trading.fees import FeeSchedule
+from paper_exchange.trading.journal import Journal
 from paper_exchange.trading.ledger import Balance, Ledger
 from paper_exchange.trading.liquidity import Level, Liquidity, Step
 from paper_exchange.trading.listing import Listing
 from paper_exchange.trading.matching import HOUSE
 from paper_exchange.trading.order import (
-    STOP_TYPES,
     UNIT,
     Fill,
     Order,
     OrderRequest,
-    OrderType,
     Placed,
     Side,
     Status,
-    TimeInForce,
 )
-from paper_exchange.trading.order_log import OrderLog
+from paper_exchange.trading.recovery import captured, restore
+from paper_exchange.trading.registry import Registry
 from paper_exchange.trading.settlement import Settlement
+from paper_exchange.trading.state import State, transaction_record
 from paper_exchange.trading.trader import Trader
 from paper_exchange.trading.transaction import Transaction
 
 HOUSE_FUNDS = 10**12 * UNIT
-_TIMED_TYPES = (OrderType.LIMIT, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
 
 
 class Exchange:
@@ -48,6 +47,8 @@ class Exchange:
         What trades cost.
     liquidity
         The market behind the house account.
+    journal
+        Where each operation is kept before it is told, and where a killed state comes from; None: in memory only.
     fill_share
         The part of a step's traded quantity that resting orders get at most, in units of 1e-8 (all of it by default).
     on_event
@@ -61,6 +62,7 @@ class Exchange:
         instruments: Mapping[str, Instrument],
         fees: FeeSchedule,
         liquidity: Liquidity,
+        journal: Journal | None = None,
         *,
         fill_share: int = UNIT,
         on_event: Callable[[Event], None] | None = None,
@@ -75,11 +77,16 @@ class Exchange:
         self._listings = {symbol: Listing(one, liquidity) for symbol, one in instruments.items()}
         self._settlement = Settlement(self._ledger, fees, self._coin_price)
         self._admission = Admission(self._ledger, liquidity)
-        self._logs: dict[tuple[str, str], OrderLog] = {}
-        self._orders: dict[int, Order] = {}
+        self._registry = Registry()
         self._trader = Trader(self._ledger, self._settlement, fill_share)
-        self._next_order_id = 1
+        self._journal = journal
+        self._halted = ""
         self._cursor_ms: int | None = None
+        self._earliest_ms = self._last_ms = 0
+        if journal is not None:
+            self._last_ms = self._earliest_ms = journal.state.last_ms
+            restore(journal.state, self._listings, self._registry, self._ledger, self._settlement)
+            journal.state = State()  # it may be large, and is not needed twice
         self._fund_house(house_funds)
 
     # --- what changes the venue
@@ -93,13 +100,11 @@ class Exchange:
             Where the venue's rules, the account's balance or another open order forbid it.
         """
         now = self._at(now_ms)
-        listing, log = self._listing(request.symbol), self._log(account, request.symbol)
+        listing, log = self._listing(request.symbol), self._registry.log(account, request.symbol)
         admitted = self._admission.admit(account, request, listing, log, now)
-        order = self._new_order(account, request, log, now)
+        order = self._registry.create(account, request, log, now)
         transaction = self._begin()
         self._ledger.lock(account, admitted.asset, admitted.needed)
-        log.add(order)
-        self._orders[order.id] = order
         transaction.note(order, Kind.NEW, now)
         if order.is_working:
             self._trader.execute(transaction, listing, order, admitted.plan, admitted.needed, now)
@@ -111,7 +116,7 @@ class Exchange:
     def check(self, account: str, request: OrderRequest, now_ms: int) -> None:
         """Raise what `place` would raise, and place nothing."""
         now = self._at(now_ms)
-        listing, log = self._listing(request.symbol), self._log(account, request.symbol)
+        listing, log = self._listing(request.symbol), self._registry.log(account, request.symbol)
         self._admission.admit(account, request, listing, log, now)
 
     def cancel(
@@ -127,7 +132,7 @@ class Exchange:
         """
         now = self._at(now_ms)
         listing = self._listing(symbol)
-        order = self._find(account, symbol, order_id, client_order_id)
+        order = self._registry.find(account, symbol, order_id, client_order_id)
         if order is None or not order.is_open:
             raise errors.unknown_order()
         transaction = self._begin()
@@ -145,7 +150,7 @@ class Exchange:
         """
         now = self._at(now_ms)
         listing = self._listing(symbol)
-        orders = list(self._log(account, symbol).open.values())
+        orders = list(self._registry.log(account, symbol).open.values())
         if not orders:
             raise errors.unknown_order()
         transaction = self._begin()
@@ -158,6 +163,7 @@ class Exchange:
         """Credit an account from outside: the one way in which the venue's total of an asset grows."""
         if amount <= 0:
             raise ValueError(f"A deposit needs an amount above 0, found {amount} of {asset} for {account}.")
+        self._check_running()
         transaction = self._begin()
         self._ledger.add(account, asset, amount)
         if transaction.watched:
@@ -169,6 +175,8 @@ class Exchange:
         before = self._cursor_ms
         if before is not None and now_ms <= before:
             return
+        self._check_running()
+        now_ms = max(now_ms, self._earliest_ms)
         self._cursor_ms = now_ms
         waiting = [listing for listing in self._listings.values() if listing.is_waiting]
         if not waiting:
@@ -203,7 +211,7 @@ class Exchange:
     ) -> Order:
         """Return one order; the newest of that name where several had it. Rejected (-2013) where there is none."""
         self._listing(symbol)
-        found = self._find(account, symbol, order_id, client_order_id)
+        found = self._registry.find(account, symbol, order_id, client_order_id)
         if found is None:
             raise errors.no_such_order()
         return found
@@ -212,22 +220,22 @@ class Exchange:
         """Return the account's open orders, of one symbol or of all, the oldest first."""
         if symbol is not None:
             self._listing(symbol)
-            return list(self._log(account, symbol).open.values())
-        logs = (self._logs.get((account, name)) for name in self._listings)
-        return sorted((order for log in logs if log for order in log.open.values()), key=lambda order: order.id)
+            return list(self._registry.log(account, symbol).open.values())
+        return self._registry.open_orders(account, self._listings)
 
     def orders(self, account: str, symbol: str) -> list[Order]:
         """Return all orders that the account ever placed in a symbol, the oldest first."""
         self._listing(symbol)
-        return list(self._log(account, symbol).orders)
+        return list(self._registry.log(account, symbol).orders)
 
     def fills(self, account: str, symbol: str) -> list[Fill]:
         """Return all that the account ever traded in a symbol, the oldest first."""
         self._listing(symbol)
-        return list(self._log(account, symbol).fills)
+        return list(self._registry.log(account, symbol).fills)
 
     def balances(self, account: str) -> dict[str, Balance]:
         """Return an account's balances by asset; the house and the fees are the accounts `@house` and `@fees`."""
+        self._check_running()
         return self._ledger.balances(account)
 
     def accounts(self) -> list[str]:
@@ -241,7 +249,11 @@ class Exchange:
     def depth(self, symbol: str, now_ms: int, limit: int) -> tuple[list[Level], list[Level]]:
         """Return the bids and asks that a taker would meet: users' orders and what is left of the house's quote."""
         listing = self._listing(symbol)
-        return self._side_depth(listing, Side.BUY, now_ms, limit), self._side_depth(listing, Side.SELL, now_ms, limit)
+        return listing.depth(Side.BUY, now_ms, limit), listing.depth(Side.SELL, now_ms, limit)
+
+    def state(self) -> State:
+        """Return a copy of everything, as a journal would bring it back."""
+        return captured(self._listings, self._registry, self._ledger, self._last_ms)
 
     # --- inner
 
@@ -260,53 +272,35 @@ class Exchange:
                 self._trader.reopen(transaction, listing, last_price, now_ms)
                 self._commit(transaction, now_ms)
 
+    def _check_running(self) -> None:
+        """Refuse all work once the journal has failed: what could be said then might be forgotten."""
+        if self._halted:
+            raise JournalError(self._halted)
+
     def _listing(self, symbol: str) -> Listing:
+        self._check_running()
         found = self._listings.get(symbol)
         if found is None:
             raise errors.invalid_symbol()
         return found
 
-    def _log(self, account: str, symbol: str) -> OrderLog:
-        key = (account, symbol)
-        found = self._logs.get(key)
-        if found is None:
-            found = self._logs[key] = OrderLog()
-        return found
-
-    def _find(self, account: str, symbol: str, order_id: int | None, client_order_id: str | None) -> Order | None:
-        """Return the order that both names mean, where both are given."""
-        if order_id is None:
-            return self._log(account, symbol).named(client_order_id or "")
-        found = self._orders.get(order_id)
-        if found is None or found.account != account or found.symbol != symbol:
-            return None
-        return found if client_order_id in (None, found.client_order_id) else None
-
-    def _new_order(self, account: str, request: OrderRequest, log: OrderLog, now_ms: int) -> Order:
-        order_id = self._next_order_id
-        self._next_order_id += 1
-        name = request.client_order_id or f"auto-{order_id}"
-        while not request.client_order_id and log.named(name) is not None:
-            name += "x"
-        waits = request.type in STOP_TYPES
-        in_force = request.time_in_force if request.type in _TIMED_TYPES else TimeInForce.GTC
-        return Order(
-            order_id, name, account, request.symbol, request.side, request.type, in_force, request.quantity,
-            request.quote_quantity, request.price, request.stop_price, Status.NEW, 0, 0, now_ms, now_ms,
-            -1 if waits else now_ms, not waits,
-        )  # fmt: skip
-
     def _begin(self) -> Transaction:
         return Transaction(self.on_event is not None)
 
     def _commit(self, transaction: Transaction, now_ms: int) -> None:
-        """Close the books of one operation, then tell the listener."""
-        for fill in transaction.fills:
-            self._log(fill.account, fill.symbol).fills.append(fill)
-        for order in transaction.orders.values():
-            if not order.is_open:
-                self._log(order.account, order.symbol).close(order)
+        """Keep one operation, then tell the listener of it."""
+        self._registry.note(transaction.orders.values(), transaction.fills)
         touched = self._ledger.take_touched()
+        if not touched and not transaction.orders:
+            return
+        self._last_ms = max(self._last_ms, now_ms)
+        if self._journal is not None:
+            orders, fills, eaten = transaction.orders.values(), transaction.fills, transaction.eaten
+            try:
+                self._journal.append(transaction_record(now_ms, orders, fills, touched, eaten))
+            except JournalError as error:
+                self._halted = str(error)
+                raise
         if self.on_event is None:
             return
         for event in transaction.events:
@@ -318,22 +312,14 @@ class Exchange:
             self.on_event(BalanceEvent(account, balances, now_ms))
 
     def _fund_house(self, amount: int) -> None:
-        for listing in self._listings.values():
-            for asset in (listing.base, listing.quote):
-                if amount and asset not in self._ledger.balances(HOUSE):
-                    self._ledger.add(HOUSE, asset, amount)
-        self._ledger.take_touched()
+        funded = self._ledger.balances(HOUSE)
+        assets = {asset for one in self._listings.values() for asset in (one.base, one.quote)}
+        for asset in sorted(assets - funded.keys()):
+            self._ledger.add(HOUSE, asset, amount)
+        self._commit(self._begin(), self._earliest_ms)
 
     def _coin_price(self, quote: str, now_ms: int) -> int | None:
         coin = self.fees.coin
         if f"{coin}{quote}" in self._listings:
             return self._liquidity.last_price(f"{coin}{quote}", now_ms)
         return self.fees.coin_prices.get(quote)
-
-    def _side_depth(self, listing: Listing, side: Side, now_ms: int, limit: int) -> list[Level]:
-        users = listing.resting(side)
-        house = listing.house.offers(side, now_ms, listing.other(side).best_price)
-        depth: dict[int, int] = dict(users.levels(limit))
-        for price, quantity in islice(house, limit):
-            depth[price] = depth.get(price, 0) + quantity
-        return sorted(depth.items(), reverse=side is Side.BUY)[:limit]

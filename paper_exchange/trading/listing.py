@@ -1,8 +1,10 @@
 """A listed symbol as the engine sees it: its rules, the users' orders that wait, and the house's quote."""
 
+from itertools import islice
+
 from paper_exchange.market.instrument import Instrument
 from paper_exchange.trading.house_quote import HouseQuote
-from paper_exchange.trading.liquidity import Liquidity
+from paper_exchange.trading.liquidity import Level, Liquidity
 from paper_exchange.trading.order import UNIT, Order, Side
 from paper_exchange.trading.order_book import BookSide, StopOrders
 
@@ -48,3 +50,10 @@ class Listing:
         if order.side is Side.SELL:
             return self.base, order.remaining
         return self.quote, (order.price or order.stop_price) * order.remaining // UNIT
+
+    def depth(self, side: Side, now_ms: int, limit: int) -> list[Level]:
+        """Return what a taker would meet on a side, users and house added up by price, the best first."""
+        depth = dict(self.resting(side).levels(limit))
+        for price, quantity in islice(self.house.offers(side, now_ms, self.other(side).best_price), limit):
+            depth[price] = depth.get(price, 0) + quantity
+        return sorted(depth.items(), reverse=side is Side.BUY)[:limit]

@@ -84,7 +84,7 @@ class Trader:
         self._wake(transaction, listing, step.price, step.time_ms)
 
     def reopen(self, transaction: Transaction, listing: Listing, last_price: int, now_ms: int) -> None:
-        """Meet resting orders with the house's present quote, as far as it goes, after a time in which nothing traded."""
+        """Meet resting orders with the house's present quote, as far as it goes, after a halt of trading."""
         for side, sign in ((Side.BUY, 1), (Side.SELL, -1)):
             book, house_side = listing.resting(side), Side.SELL if side is Side.BUY else Side.BUY
             while (maker := book.best()) is not None:
