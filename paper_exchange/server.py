@@ -1,5 +1,6 @@
 """Runs the venue as a process: binds the port, says when it is ready, and ends cleanly when asked."""
 
+import asyncio
 import errno
 import os
 import signal
@@ -9,14 +10,19 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 import orjson
 import uvicorn
 from fastapi import FastAPI
 
 from paper_exchange.errors import StartError
+from paper_exchange.websocket_protocol import CuttableWebSocket
 
 _BACKLOG = 2048
+_PING_EVERY_S, _PONG_WITHIN_S = 20.0, 60.0  # the venue's: silent for a minute is gone
+_LARGEST_MESSAGE = 2**20
+_GOODBYE_S = 0.02  # so that what was said last is written before the sockets are closed
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -85,17 +91,38 @@ def write_ready_file(path: Path, document: dict[str, object]) -> None:
         raise StartError(f"--ready-file {path} can not be written: {error.strerror}.") from None
 
 
-def serve(app: FastAPI, listener: socket.socket, on_ready: Callable[[], None], *, until_eof: bool = False) -> None:
+class Background(Protocol):
+    """What runs beside the requests."""
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        ...
+
+    def say_goodbye(self) -> None:
+        """Use the last moment at which clients are still connected."""
+        ...
+
+
+def serve(
+    app: FastAPI,
+    listener: socket.socket,
+    on_ready: Callable[[], None],
+    *,
+    until_eof: bool = False,
+    background: Background | None = None,
+) -> None:
     """Answer requests until SIGTERM or SIGINT; `on_ready` is called once requests are being answered.
 
     With `until_eof` the end of standard input ends the venue too: a program that holds the other end of that pipe takes
-    the venue with it, however it dies.
+    the venue with it, however it dies. A `background` that fails ends the venue as well, with its error: a market that
+    stands still unnoticed would be worse than none.
     """
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, lifespan="off", ws="none", server_header=False,
-        timeout_graceful_shutdown=3, backlog=_BACKLOG,
+        app, log_level="warning", access_log=False, lifespan="off", server_header=False, ws=CuttableWebSocket,
+        ws_max_size=_LARGEST_MESSAGE, ws_ping_interval=_PING_EVERY_S, ws_ping_timeout=_PONG_WITHIN_S,
+        ws_per_message_deflate=False, timeout_graceful_shutdown=3, backlog=_BACKLOG,
     )  # fmt: skip
-    server = _Server(config, on_ready)
+    server = _Server(config, on_ready, background)
 
     # uvicorn ends by raising the caught signal once more for these handlers: being asked to stop is no failure.
     def stop(_: int, __: FrameType | None) -> None:
@@ -109,24 +136,45 @@ def serve(app: FastAPI, listener: socket.socket, on_ready: Callable[[], None], *
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if server.failure is not None:
+        raise server.failure
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that tells when it has started."""
+    """A uvicorn server that tells when it has started, and runs something beside the requests."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None], background: Background | None) -> None:
         super().__init__(config)
+        self.failure: BaseException | None = None
         self._on_ready = on_ready
+        self._background = background
+        self._task: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if not self.started:
             return
+        if self._background is not None:
+            self._task = asyncio.create_task(self._background.run())
+            self._task.add_done_callback(self._background_ended)
         try:
             self._on_ready()
         except BaseException:
             await self.shutdown(sockets)  # uvloop waits forever for a loop that still listens
             raise
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._background is not None and self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._background.say_goodbye()
+            await asyncio.sleep(_GOODBYE_S)
+        await super().shutdown(sockets)
+
+    def _background_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            self.failure = task.exception()
+            self.should_exit = True
 
 
 def _end_at_eof(server: uvicorn.Server) -> None:

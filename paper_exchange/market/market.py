@@ -102,6 +102,10 @@ class Market:
             parts.append(self._forming(now_ms, rows, last - 1))
         return b"[" + b",".join(part for part in parts if part) + b"]"
 
+    def kline_time_ms(self, now_ms: int) -> int:
+        """Return up to when klines are told at `now_ms`: that very time, unless something holds them back."""
+        return now_ms
+
     def minute(self, now_ms: int) -> Bar | None:
         """Return the newest minute as it stands at `now_ms`; None before the first bar opens."""
         index = self.tape.opened(now_ms) - 1

@@ -1,0 +1,50 @@
+"""Joins what the venue needs to tell its markets over websockets: the books, who listens, and the heartbeat."""
+
+from dataclasses import dataclass
+
+from starlette.routing import WebSocketRoute
+
+from paper_exchange.api.books import Books
+from paper_exchange.api.broadcast import Broadcast
+from paper_exchange.api.hub import Hub
+from paper_exchange.api.streams import MarketSockets, SocketLimits
+from paper_exchange.api.venue import Venue
+from paper_exchange.pulse import Pulse
+from paper_exchange.trading.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Streaming:
+    """The venue's websockets and the task behind them."""
+
+    venue: Venue
+    sockets: MarketSockets
+    pulse: Pulse
+
+    def routes(self) -> list[WebSocketRoute]:
+        """Return the paths of the market's websockets."""
+        return self.sockets.routes()
+
+    async def run(self) -> None:
+        """Let the venue live until cancelled: orders fill and streams speak as its time goes on."""
+        await self.pulse.run()
+
+    def say_goodbye(self) -> None:
+        """Tell the sockets that the venue is about to end."""
+        self.sockets.announce_shutdown(self.venue.clock.now_ms())
+
+
+def open_streaming(venue: Venue, limits: SocketLimits | None = None) -> Streaming:
+    """Return the streams of a venue; from now on its exchange's events reach them too."""
+    exchange, hub = venue.exchange, Hub()
+    books = Books(venue.markets, exchange)
+    pulse = Pulse(venue.clock, Broadcast(venue.markets, books, hub), hub, venue.markets, exchange.advance)
+    inner = exchange.on_event
+
+    def on_event(event: Event) -> None:
+        books.on_event(event)
+        if inner is not None:
+            inner(event)
+
+    exchange.on_event = on_event
+    return Streaming(venue, MarketSockets(hub, limits or SocketLimits()), pulse)
