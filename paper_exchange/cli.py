@@ -8,7 +8,7 @@ import typer
 
 from paper_exchange.api.app import create_app
 from paper_exchange.api.request_weight import WEIGHT_PER_MINUTE, RequestWeights
-from paper_exchange.api.venue import Venue
+from paper_exchange.api.venue import open_venue
 from paper_exchange.errors import StartError
 from paper_exchange.market.book import BookShape
 from paper_exchange.market.instrument import split_symbol
@@ -86,7 +86,7 @@ def run(
             typer.echo(orjson.dumps(ready).decode() if as_json else ready_line(markets, ready, clock))
 
         try:
-            venue = Venue(markets, clock, RequestWeights(weight_limit))
+            venue = open_venue(markets, clock, weights=RequestWeights(weight_limit))
             serve(create_app(venue), listener, announce, until_eof=until_eof)
         finally:
             if ready_file is not None:

@@ -1,9 +1,10 @@
 """The public market-data endpoints: each reads its parameters and answers for one instant of the venue."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from paper_exchange.api.order_count import Interval
 from paper_exchange.api.query import Query
 from paper_exchange.errors import ApiError, bad_combination, illegal
 from paper_exchange.market import tickers
@@ -20,11 +21,12 @@ _DEPTH_DEFAULT, _DEPTH_MAX = 100, 5000
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What an endpoint may look at: the markets, the venue's time, and the limit it declares."""
+    """What an endpoint may look at: the markets, the venue's time, and the limits it declares (0: none)."""
 
     markets: Mapping[str, Market]
     now_ms: int
     weight_limit: int
+    order_limits: Sequence[Interval] = ()
 
 
 Answer = bytes | dict[str, Any] | list[dict[str, Any]]
@@ -71,7 +73,7 @@ def exchange_info(moment: Moment, query: Query) -> Answer:
     return {
         "timezone": "UTC",
         "serverTime": moment.now_ms,
-        "rateLimits": [_limit("REQUEST_WEIGHT", "MINUTE", 1, moment.weight_limit)] if moment.weight_limit else [],
+        "rateLimits": _limits(moment),
         "exchangeFilters": [],
         "symbols": symbols,
     }
@@ -195,8 +197,15 @@ def _permissions(value: str) -> list[str]:
     return names
 
 
-def _limit(kind: str, letter: str, number: int, limit: int) -> dict[str, Any]:
-    return {"rateLimitType": kind, "interval": letter, "intervalNum": number, "limit": limit}
+def _limits(moment: Moment) -> list[dict[str, Any]]:
+    weight = {
+        "rateLimitType": "REQUEST_WEIGHT",
+        "interval": "MINUTE",
+        "intervalNum": 1,
+        "limit": moment.weight_limit,
+    }
+    orders = [interval.document() for interval in moment.order_limits]
+    return [limit for limit in (weight, *orders) if limit["limit"]]
 
 
 def _flat(weight: int) -> Callable[[Query], int]:

@@ -14,6 +14,7 @@ from paper_exchange.errors import (
     not_valid,
 )
 from paper_exchange.market.market import Market
+from paper_exchange.units import VENUE_DECIMALS
 
 # The venue quotes its own (Java) patterns in its messages; && [^a-z] takes the small letters away.
 _LEGAL_SYMBOL = r"^[\w\-._&&[^a-z]]{1,50}$"
@@ -24,6 +25,8 @@ _SYMBOLS = re.compile(_LEGAL_SYMBOLS)
 _LEGAL_INTEGER = "^[0-9]{1,20}$"
 _MICROSECONDS_FROM = 10**14  # ms reach this in the year 5138; whatever is larger was sent in microseconds
 _LONG_MAX = 2**63 - 1
+_LEGAL_DECIMAL = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
+_DECIMAL = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,20}))?")
 
 
 class Query:
@@ -33,13 +36,23 @@ class Query:
     ----------
     raw
         The query string as it came.
+    body
+        The request's body, a form. What is in both counts as it is in the query string.
     """
 
-    def __init__(self, raw: bytes) -> None:
-        pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, encoding="utf-8", errors="replace")
-        self._values = dict(pairs)
+    def __init__(self, raw: bytes, body: bytes = b"") -> None:
+        in_query, in_body = _pairs(raw), _pairs(body)
+        named, also = dict(in_query), dict(in_body)
+        self._values = also | named
         self._read: set[str] = set()
-        self._doubled = len(self._values) != len(pairs)
+        self._doubled = len(named) != len(in_query) or len(also) != len(in_body)
+
+    @classmethod
+    def of(cls, values: Mapping[str, str]) -> "Query":
+        """Return the parameters of a message, which has each only once."""
+        query = cls(b"")
+        query._values = dict(values)
+        return query
 
     def text(self, name: str) -> str | None:
         """Return a parameter as it was sent; None where it was not, an error where it is empty."""
@@ -60,6 +73,31 @@ class Query:
         if int(value) > _LONG_MAX:
             raise ApiError(-1108, f"Parameter '{name}' overflowed.")
         return int(value)
+
+    def amount(self, name: str) -> int | None:
+        """Return a decimal from 0 up in units of 1e-8."""
+        value = self.text(name)
+        if value is None:
+            return None
+        found = _DECIMAL.fullmatch(value)
+        if found is None:
+            raise illegal(name, _LEGAL_DECIMAL)
+        decimals = (found[2] or "").rstrip("0")
+        if len(decimals) > VENUE_DECIMALS:
+            raise ApiError(-1111, f"Parameter '{name}' has too much precision.")
+        return int(found[1] + decimals.ljust(VENUE_DECIMALS, "0"))
+
+    def boolean(self, name: str) -> bool | None:
+        """Return a parameter that is true or false."""
+        value = self.choice(name, ("true", "false"), illegal(name, "^(true|false)$"))
+        return None if value is None else value == "true"
+
+    def required(self, name: str) -> str:
+        """Return a parameter that must be sent."""
+        value = self.text(name)
+        if value is None:
+            raise mandatory(name)
+        return value
 
     def time_ms(self, name: str) -> int | None:
         """Return a time in ms, whether it was sent in ms or in microseconds."""
@@ -120,6 +158,10 @@ class Query:
             raise ApiError(-1101, f"Too many parameters; expected '0' and received '{sent}'.")
         raise ApiError(-1104, f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{sent}'.")
 
+    def has(self, name: str) -> bool:
+        """Return whether a parameter was sent, with a value or without, and leave it unread."""
+        return name in self._values
+
     def peek(self, name: str) -> str:
         """Return a parameter's text without checks, to weigh a request before it is read."""
         return self._values.get(name, "")
@@ -137,3 +179,7 @@ class Query:
         if name not in markets:
             raise invalid_symbol()
         return markets[name]
+
+
+def _pairs(raw: bytes) -> list[tuple[str, str]]:
+    return parse_qsl(raw.decode("latin-1"), keep_blank_values=True, encoding="utf-8", errors="replace")

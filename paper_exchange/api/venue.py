@@ -1,11 +1,22 @@
-"""The venue as one object, so that every route and stream looks at the same markets, time and limits."""
+"""The venue as one object, so that every route and stream looks at the same markets, time, limits and orders."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from paper_exchange.api.accounts import Account, Accounts
+from paper_exchange.api.order_count import OrderCounts
 from paper_exchange.api.request_weight import RequestWeights
+from paper_exchange.api.signing import ServerTime
+from paper_exchange.api.user_events import UserEvents
 from paper_exchange.clock import Clock
 from paper_exchange.market.market import Market
+from paper_exchange.trading.exchange import Exchange
+from paper_exchange.trading.fees import FeeSchedule
+from paper_exchange.trading.house import MarketLiquidity
+from paper_exchange.trading.liquidity import Liquidity
+
+_NS_PER_US = 1000
 
 
 @dataclass(slots=True)
@@ -18,10 +29,80 @@ class Venue:
         What is listed, by symbol; asked for all, the venue answers in this order.
     clock
         The venue's time. Each request is answered for the one instant at which it is read.
+    exchange
+        Orders and balances.
+    accounts
+        Who may trade.
+    users
+        Who listens to an account.
+    counts
+        Each account's unfilled orders.
     weights
-        The request limits; the venue's documented ones where not given.
+        The request limits.
+    wall_ns
+        The machine's time, by which most clients sign.
     """
 
     markets: Mapping[str, Market]
     clock: Clock
-    weights: RequestWeights = field(default_factory=RequestWeights)
+    exchange: Exchange
+    accounts: Accounts
+    users: UserEvents
+    counts: OrderCounts
+    weights: RequestWeights
+    wall_ns: Callable[[], int] = time.time_ns
+    opened_ms: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.opened_ms = self.clock.now_ms()
+
+    def server_times(self) -> tuple[ServerTime, ServerTime]:
+        """Return the clocks that a request may be signed by: the machine's, and the venue's own in a replay."""
+        venue = ServerTime(self.clock.now_ms() * 1000, self.clock.mapping.speed)
+        return ServerTime(self.wall_ns() // _NS_PER_US), venue
+
+    def assets(self) -> set[str]:
+        """Return every asset that is listed, and the fee coin."""
+        listed = {asset for one in self.markets.values() for asset in (one.instrument.base, one.instrument.quote)}
+        return listed | ({self.exchange.fees.coin} if self.exchange.fees.coin else set())
+
+
+def open_venue(
+    markets: Mapping[str, Market],
+    clock: Clock,
+    *,
+    accounts: Iterable[Account] = (),
+    fees: FeeSchedule | None = None,
+    weights: RequestWeights | None = None,
+    counts: OrderCounts | None = None,
+    liquidity: Liquidity | None = None,
+    wall_ns: Callable[[], int] = time.time_ns,
+) -> Venue:
+    """Return a venue that is ready for requests, with its accounts funded.
+
+    An account's deposit of an asset is made once: a venue that remembers an account does not fund it again.
+
+    Parameters
+    ----------
+    fees
+        What trades cost; 0.1 % in the received asset where None, as at the venue.
+    weights, counts
+        The limits; the venue's documented ones where None.
+    liquidity
+        What the house offers; what follows from the markets where None.
+    """
+    known = Accounts(accounts)
+    counted = counts or OrderCounts()
+    users = UserEvents(counted, first_execution_id=wall_ns() // _NS_PER_US)
+    exchange = Exchange(
+        {symbol: market.instrument for symbol, market in markets.items()},
+        fees or FeeSchedule(),
+        liquidity or MarketLiquidity(markets),
+        on_event=users.on_event,
+    )
+    for account in known:
+        held = exchange.balances(account.name)
+        for asset, amount in account.deposits.items():
+            if asset not in held and amount:
+                exchange.deposit(account.name, asset, amount, clock.now_ms())
+    return Venue(markets, clock, exchange, known, users, counted, weights or RequestWeights(), wall_ns)

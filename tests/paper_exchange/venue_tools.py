@@ -15,7 +15,7 @@ import numpy as np
 
 from paper_exchange.api.app import create_app
 from paper_exchange.api.request_weight import RequestWeights
-from paper_exchange.api.venue import Venue as VenueParts
+from paper_exchange.api.venue import open_venue
 from paper_exchange.clock import Clock
 from paper_exchange.market.instrument import Instrument
 from paper_exchange.market.market import Market
@@ -42,7 +42,7 @@ def tape_of(rows: list[tuple[int, int, int, int, int, int]]) -> Tape:
 
 def asker(markets: Mapping[str, Market], clock: Clock, weights: RequestWeights | None = None) -> Ask:
     """A function that asks the ASGI application for a path below /api/v3/ and returns the response."""
-    transport = httpx.ASGITransport(create_app(VenueParts(markets, clock, weights or RequestWeights(limit=0))))
+    transport = httpx.ASGITransport(create_app(open_venue(markets, clock, weights=weights or RequestWeights(limit=0))))
 
     def ask(path: str, **params: Any) -> httpx.Response:
         async def get() -> httpx.Response:

@@ -279,7 +279,7 @@ def test_each_refusal_is_an_error_of_its_own(month: Market) -> None:
 
 def test_an_unknown_path_is_404_without_a_body(ask: Ask) -> None:
     """So is an endpoint that this venue does not have."""
-    for path in ("nope", "account", "order"):
+    for path in ("nope", "userDataStream", "orderList"):
         response = ask(path)
         assert (response.status_code, response.content) == (404, b"")
 
