@@ -188,6 +188,13 @@ def gaps_within(db: Store, layout: BarLayout, first_ms: int, last_ms: int) -> in
     return sum(gap["state"] != "filled" for gap in _overlapping(db, layout, first_ms, last_ms))
 
 
+def first_open_gap_ms(db: Store, layout: BarLayout, since_ms: int) -> int | None:
+    """Return the first missing open of the oldest open gap that begins at `since_ms` or later, or None."""
+    query = {**_series(layout), "state": "open", "start": {"$gte": _time(since_ms)}}
+    gap = db[BAR_GAPS].find_one(query, sort=[("start", ASCENDING)])
+    return None if gap is None else _ms(gap["start"])
+
+
 def missing_stretches(present_ms: Milliseconds, step_ms: int) -> int:
     """Return how many stretches are missing between the first and the last of ascending opens."""
     return int(np.count_nonzero(np.diff(present_ms) > step_ms))

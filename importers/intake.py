@@ -8,10 +8,10 @@ import numpy as np
 import structlog
 
 from importers.bar_documents import BarLayout
-from importers.bars import Batch, Milliseconds
-from importers.gaps import Seen, gaps_within, missing_stretches, record_gaps
+from importers.bars import Bars, Batch, Milliseconds
+from importers.gaps import Seen, first_open_gap_ms, gaps_within, missing_stretches, record_gaps
 from importers.rejects import write_rejects
-from importers.stored_bars import last_open_ms, next_open_ms, previous_open_ms, stored_opens_ms
+from importers.stored_bars import first_open_ms, last_open_ms, next_open_ms, previous_open_ms, stored_opens_ms
 from importers.summary import SymbolCounts
 from importers.validation import checked
 from importers.writer import write_bars
@@ -21,6 +21,8 @@ from schemas.timeframes import Timeframe
 
 # A killed run leaves at most one batch whose gaps were not recorded yet; the next run looks at this many bars again.
 RECHECKED_BARS = 20_000
+# A run that follows confirms bars over REST some minutes late at most; the next run looks at these again.
+UNCONFIRMED_BARS = 60
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _log = structlog.get_logger()
@@ -73,7 +75,7 @@ class SymbolIntake:
         self.counts = SymbolCounts.of(self.symbol, self.timeframe)
         self.layout = BarLayout(self.symbol, self.timeframe)
 
-    def take(self, batch: Batch, now_ms: int) -> None:
+    def take(self, batch: Batch, now_ms: int) -> Bars:
         """Check a batch, store its good bars, keep its bad rows, record its gaps; all of it has happened on return.
 
         Parameters
@@ -81,6 +83,11 @@ class SymbolIntake:
         batch : Batch
         now_ms : int
             The clock by which a bar has closed or not: the venue's for its bars, the database's for files.
+
+        Returns
+        -------
+        Bars
+            The good ones, which are stored now, or were before.
         """
         result = checked(batch.bars, now_ms)
         rejected = batch.rejected + result.rejected
@@ -111,6 +118,7 @@ class SymbolIntake:
             rejected=len(rejected),
             run_id=self.run.run_id,
         )
+        return result.bars
 
     def last_stored_ms(self) -> int | None:
         """Return the open of the newest stored bar, after which an import goes on, or None."""
@@ -125,6 +133,23 @@ class SymbolIntake:
         start = first if first is not None else 0
         opens = stored_opens_ms(self.run.db, self.layout, start, last)
         record_gaps(self.run.db, self.layout, Seen(opens, None, np.empty(0, np.int64)))
+
+    def unsure_from_ms(self) -> int | None:
+        """Return the open from which on an earlier run, had it been killed while it followed, may have left work.
+
+        That is the first open gap among the newest bars, or the last bars, which may not have been confirmed. None
+        where no bar is stored.
+        """
+        last = self.last_stored_ms()
+        if last is None:
+            return None
+        first = first_open_ms(self.run.db, self.layout)
+        low, unconfirmed = (
+            last_open_ms(self.run.db, self.layout, skip=bars) or first or last
+            for bars in (RECHECKED_BARS, UNCONFIRMED_BARS)
+        )
+        gap = first_open_gap_ms(self.run.db, self.layout, low)
+        return unconfirmed if gap is None else min(unconfirmed, gap)
 
     def finish(self) -> SymbolCounts:
         """Count the gaps that touch the imported range, and return the counts."""

@@ -1,5 +1,6 @@
 """What a user asks an import for, read from the command's options and checked before anything is opened."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -19,6 +20,21 @@ class BarLength(StrEnum):
     MINUTE = "1m"
     DAY = "1d"
 
+    @classmethod
+    def of(cls, text: str | None) -> "BarLength | None":
+        """Return the length that the option --tf names; None where it is not given.
+
+        Raises
+        ------
+        InputError
+            Where bars of that length are not stored.
+        """
+        if text is None:
+            return None
+        if text not in list(cls):
+            raise InputError(f"Bars of {_listed(cls)} are stored, not of {text!r}. Use --tf {_listed(cls)}.")
+        return cls(text)
+
 
 class Source(StrEnum):
     """Where bars come from."""
@@ -27,6 +43,24 @@ class Source(StrEnum):
     CSV = "csv"
     FREQTRADE = "freqtrade"
     BINANCE_DUMP = "binance-dump"
+
+    @classmethod
+    def of(cls, text: str) -> "Source":
+        """Return the source that the option --source names.
+
+        Raises
+        ------
+        InputError
+            Where there is none of that name.
+        """
+        if text not in list(cls):
+            raise InputError(f"Bars come from {_listed(cls)}, not from {text!r}. Use --source with one of these.")
+        return cls(text)
+
+
+def _listed(names: type[StrEnum]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} or {last}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +148,59 @@ def parsed_request(
     if source is Source.CSV and len(names) > 1:
         raise InputError(f"A CSV holds the bars of one symbol, found {len(names)} symbols. Import them one by one.")
     return ImportRequest(names, parse_symbols(symbol), timeframe, source, span, path=str(Path(path).expanduser()))
+
+
+@dataclass(frozen=True, slots=True)
+class FollowRequest:
+    """A checked request to follow bars: from `span`'s start to its end, or for a time, or until a signal."""
+
+    names: list[str]
+    timeframe: Timeframe
+    address: VenueAddress
+    span: Span
+    for_ms: int | None = None
+
+    def end_ms(self, now_ms: int) -> int | None:
+        """Return the end of the bars to follow, not included, where following begins at `now_ms`; None: no end."""
+        step = self.timeframe.seconds * 1000
+        if self.for_ms is not None:
+            return (now_ms + self.for_ms) // step * step
+        return None if self.span.until_ms is None else -(-self.span.until_ms // step) * step
+
+
+def parsed_follow_request(request: ImportRequest, length: str | None, dry_run: bool) -> FollowRequest:
+    """Return what `import-ohlcv --follow` is asked for.
+
+    Parameters
+    ----------
+    request : ImportRequest
+        The import that comes first.
+    length : str or None
+        What --for says, such as '10m'.
+    dry_run : bool
+
+    Raises
+    ------
+    InputError
+        Where the options contradict each other.
+    """
+    if request.address is None:
+        raise InputError("--follow takes bars from a venue as they close: leave --source and --resample-from out.")
+    if dry_run:
+        raise InputError("--follow stores bars as they close, and has no --dry-run. Leave one of the two out.")
+    if length is None:
+        return FollowRequest(request.names, request.timeframe, request.address, request.span)
+    if request.span.until_ms is not None:
+        raise InputError("--for and --until both say when to end. Give one of the two.")
+    for_ms = _length_ms(length)
+    return FollowRequest(request.names, request.timeframe, request.address, request.span, for_ms)
+
+
+def _length_ms(text: str) -> int:
+    match = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
+    if match is None or int(match[1]) == 0:
+        raise InputError(f"--for must be a length of time such as 90s, 10m, 2h or 1d, found {text!r}.")
+    return int(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[match[2]] * 1000
 
 
 def parsed_address(names: list[str], exchange: str | None, url: str | None) -> VenueAddress:

@@ -61,7 +61,7 @@ class Venue:
     def __init__(self, exchange: Any, ccxt: ModuleType, address: VenueAddress) -> None:
         self._exchange, self._ccxt, self._address = exchange, ccxt, address
         self._patience = address.patience
-        self._where = f"{exchange.id} at {address.url}" if address.url else str(exchange.id)
+        self.where = f"{exchange.id} at {address.url}" if address.url else str(exchange.id)
         self._banned_until_s = 0.0
 
     @property
@@ -113,11 +113,11 @@ class Venue:
         if len(found) == 1:
             return Market(Symbol.from_pair(where, found[0]), found[0])
         if found:
-            raise SymbolError(f"{text} can be any of {', '.join(found)} at {self._where}: it names no one market.")
+            raise SymbolError(f"{text} can be any of {', '.join(found)} at {self.where}: it names no one market.")
         suffix = ".P" if is_perpetual else ""
         near = [f"{where}:{other}{suffix}" for other in difflib.get_close_matches(name, names, n=4)]
         hint = f"Near it: {', '.join(near)}." if near else f"It lists {len(names)} {kind} markets, none of a like name."
-        raise SymbolError(f"{self._where} has no {kind} market {name} for {text}. {hint}")
+        raise SymbolError(f"{self.where} has no {kind} market {name} for {text}. {hint}")
 
     async def clock_ms(self) -> int:
         """Return the venue's time."""
@@ -167,11 +167,11 @@ class Venue:
                     return answer
         except errors.OperationFailed as error:
             raise VenueError(
-                f"{self._where} did not give {what} in {most} {'try' if most == 1 else 'tries'}: {reason_of(error)}. "
+                f"{self.where} did not give {what} in {most} {'try' if most == 1 else 'tries'}: {reason_of(error)}. "
                 "What was stored is kept; run it again to go on."
             ) from None
         except errors.BaseError as error:
-            raise VenueError(f"{self._where} refused to give {what}: {reason_of(error)}.") from None
+            raise VenueError(f"{self.where} refused to give {what}: {reason_of(error)}.") from None
 
     @contextmanager
     def _told(self, what: str, attempt: stamina.Attempt, most: int) -> Iterator[None]:
@@ -180,7 +180,7 @@ class Venue:
             yield
         except self._ccxt.OperationFailed as error:
             if attempt.num < most:
-                _log.warning("venue_retried", venue=self._where, asked=what, tried=attempt.num, error=reason_of(error))
+                _log.warning("venue_retried", venue=self.where, asked=what, tried=attempt.num, error=reason_of(error))
             raise
 
     async def _asked_once(self, what: str, ask: Callable[[], Awaitable[Any]]) -> Any:
@@ -193,7 +193,7 @@ class Venue:
             wait_s = self._retry_after_s()
             if wait_s > self._patience.longest_ban_s:
                 raise VenueError(
-                    f"{self._where} asks for a pause of {wait_s:.0f} s before it gives {what}. "
+                    f"{self.where} asks for a pause of {wait_s:.0f} s before it gives {what}. "
                     "What was stored is kept; run it again after that."
                 ) from None
             self._banned_until_s = max(self._banned_until_s, loop.time() + wait_s)

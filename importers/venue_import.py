@@ -63,15 +63,29 @@ async def import_from_venue(
         Where a symbol is not listed or the venue can not be reached: then nothing was stored.
     """
     async with open_venue(address, names) as venue:
-        markets = [venue.market(name) for name in names]
-        now_ms = await venue.clock_ms()
+        work = [(market, begin(market.symbol, timeframe)) for market in [venue.market(name) for name in names]]
+        return await import_closed(venue, work, since_ms, until_ms)
 
-        async def one(intake: SymbolIntake, market: Market) -> None:
-            start_ms = await asyncio.to_thread(_start_ms, venue, intake, since_ms)
-            stretch = Stretch(start_ms, _closed_end_ms(intake.timeframe, now_ms, until_ms))
-            await _store(venue, market, intake, stretch, now_ms)
 
-        return await _together([one(begin(market.symbol, timeframe), market) for market in markets])
+async def import_closed(
+    venue: Venue,
+    work: Sequence[tuple[Market, SymbolIntake]],
+    since_ms: int | None,
+    until_ms: int | None,
+    resumes: bool = False,
+) -> list[QuantFlowError]:
+    """Fetch and store the closed bars of several markets of a venue that is open; see `import_from_venue`.
+
+    With `resumes` the bars that a run which followed, and was killed, may have left in doubt are asked for again.
+    """
+    now_ms = await venue.clock_ms()
+
+    async def one(market: Market, intake: SymbolIntake) -> None:
+        start_ms = await asyncio.to_thread(_start_ms, venue, intake, since_ms, resumes)
+        stretch = Stretch(start_ms, closed_end_ms(intake.timeframe, now_ms, until_ms))
+        await _store(venue, market, intake, stretch, now_ms)
+
+    return await _together([one(market, intake) for market, intake in work])
 
 
 async def fill_gaps(address: VenueAddress, gaps: Sequence[BarGap], begin: Begin) -> list[QuantFlowError]:
@@ -87,7 +101,7 @@ async def fill_gaps(address: VenueAddress, gaps: Sequence[BarGap], begin: Begin)
             step = intake.timeframe.seconds * 1000
             for gap in stretches:
                 first, last = (int(time.timestamp()) * 1000 for time in (gap.start, gap.end))
-                end_ms = _closed_end_ms(intake.timeframe, now_ms, last + step)
+                end_ms = closed_end_ms(intake.timeframe, now_ms, last + step)
                 await _store(venue, market, intake, Stretch(first, end_ms), now_ms)
 
         return await _together(
@@ -121,14 +135,15 @@ async def _together(work: Sequence[Coroutine[None, None, None]]) -> list[QuantFl
     return failed
 
 
-def _start_ms(venue: Venue, intake: SymbolIntake, since_ms: int | None) -> int:
+def _start_ms(venue: Venue, intake: SymbolIntake, since_ms: int | None, resumes: bool) -> int:
     step = intake.timeframe.seconds * 1000
     if since_ms is not None:
         return -(-since_ms // step) * step
     intake.recheck_newest_gaps()
     last = intake.last_stored_ms()
     if last is not None:
-        return last + step
+        unsure = intake.unsure_from_ms() if resumes else None
+        return last + step if unsure is None else unsure
     if venue.pages_from_any_start:
         return 0
     raise InputError(
@@ -137,7 +152,7 @@ def _start_ms(venue: Venue, intake: SymbolIntake, since_ms: int | None) -> int:
     )
 
 
-def _closed_end_ms(timeframe: Timeframe, now_ms: int, until_ms: int | None) -> int:
+def closed_end_ms(timeframe: Timeframe, now_ms: int, until_ms: int | None) -> int:
     """Return the end of the bars to ask for: by the venue's clock the bar that contains now is still forming."""
     step = timeframe.seconds * 1000
     closed = now_ms // step * step
@@ -146,9 +161,9 @@ def _closed_end_ms(timeframe: Timeframe, now_ms: int, until_ms: int | None) -> i
 
 async def _store(venue: Venue, market: Market, intake: SymbolIntake, stretch: Stretch, now_ms: int) -> None:
     """Store a stretch page by page; a page is written while the next is fetched."""
-    writing: asyncio.Task[None] | None = None
+    writing: asyncio.Task[Bars] | None = None
     try:
-        async for batch in _pages(venue, market, intake, stretch):
+        async for batch in pages(venue, market, intake, stretch):
             if writing is not None:
                 await writing
             writing = asyncio.create_task(asyncio.to_thread(intake.take, batch, now_ms))
@@ -158,7 +173,7 @@ async def _store(venue: Venue, market: Market, intake: SymbolIntake, stretch: St
             await writing
 
 
-async def _pages(venue: Venue, market: Market, intake: SymbolIntake, stretch: Stretch) -> AsyncIterator[Batch]:
+async def pages(venue: Venue, market: Market, intake: SymbolIntake, stretch: Stretch) -> AsyncIterator[Batch]:
     """Give a stretch's pages, each beginning at the bar after the last one of the page before."""
     step = intake.timeframe.seconds * 1000
     limit = venue.page_rows(market)
