@@ -1,0 +1,99 @@
+"""The command as a user runs it: tables for people, JSON for machines, sentences for mistakes, exit codes."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from bson.decimal128 import Decimal128
+
+from schemas.collections import FILLS, SIGNAL_RECEIPTS, SIGNALS, Store
+
+pytestmark = pytest.mark.mongo
+NOON = datetime(2022, 1, 15, 12, tzinfo=UTC)
+SPAN = ("--since", "2022-01-15T12:00", "--until", "2022-01-15T13:00")
+
+
+def after_close(ms: int) -> datetime:
+    return NOON + timedelta(minutes=1, milliseconds=ms)
+
+
+@pytest.fixture
+def traded(db: Store) -> Store:
+    """One signal that was bought on."""
+    key: dict[str, Any] = {"strategy_id": "s", "pair": "BTC/USDT", "timeframe": "1m", "ts": NOON}
+    own = key | {"consumer": "bot"}
+    db[SIGNALS].insert_one(key | {"action": "enter_long", "created_at": after_close(80)})
+    db[SIGNAL_RECEIPTS].insert_one(own | {"decision": "entered", "seen_at": after_close(540)})
+    db[FILLS].insert_one(
+        own
+        | {"order_id": "11", "side": "buy", "amount": Decimal128("0.50000000"), "price": Decimal128("43000.10")}
+        | {"ordered_at": after_close(1_100), "filled_at": after_close(1_180)}
+    )
+    return db
+
+
+def monitor(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from monitoring.cli import main; main()", *arguments]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.usefixtures("traded")
+def test_latency_lists_each_signal_and_the_percentiles(command_env: dict[str, str]) -> None:
+    """A row for the signal, and the same figures as percentiles, since there is one signal."""
+    shown = monitor(command_env, "latency", "--strategy", "s", *SPAN)
+    assert shown.returncode == 0, shown.stderr
+    row = next(line for line in shown.stdout.splitlines() if "enter_long" in line)
+    assert row.split() == ["2022-01-15", "12:01", "enter_long", "80", "540", "1,100", "1,180", "entered", "43000.1"]
+    told = json.loads(monitor(command_env, "latency", "--strategy", "s", *SPAN, "--json").stdout)
+    assert told["stages_ms"]["filled"] == {"p50": 1180.0, "p95": 1180.0, "p100": 1180.0}
+    assert told["signals"][0]["order_ids"] == ["11"]
+
+
+@pytest.mark.usefixtures("traded")
+def test_reconcile_agrees_with_exit_code_0(command_env: dict[str, str]) -> None:
+    """Everything fits."""
+    shown = monitor(command_env, "reconcile", "--strategy", "s", *SPAN)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout == "1 signals, 1 receipts, 1 fills: nothing missing, nothing double.\n"
+
+
+def test_reconcile_names_what_is_missing_with_exit_code_7(traded: Store, command_env: dict[str, str]) -> None:
+    """Without its fill, the receipt that says entered does not fit."""
+    traded[FILLS].delete_many({})
+    shown = monitor(command_env, "reconcile", "--strategy", "s", *SPAN)
+    assert shown.returncode == 7
+    assert "no fill BTC/USDT 2022-01-15 12:00: the bot entered, and nothing was filled" in shown.stdout
+    told = json.loads(monitor(command_env, "reconcile", "--strategy", "s", *SPAN, "--json").stdout)
+    assert (told["agrees"], [one["kind"] for one in told["findings"]]) == (False, ["no fill"])
+
+
+@pytest.mark.usefixtures("traded")
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--strategy", "unknown"], "no bot has written a receipt yet"),
+        (["--strategy", "s", "--since", "yesterday"], "--since must be a time such as"),
+        (["--strategy", "s", "--since", "2022-01-02", "--until", "2022-01-01"], "--since must lie before --until"),
+        (["--strategy", "s", *SPAN, "--tf", "1x"], "1x"),
+        (["--strategy", "s", *SPAN, "--exchange", "binance"], "set QUANTFLOW_EXCHANGE_KEY"),
+    ],
+)
+def test_a_mistake_is_a_sentence(arguments: list[str], sentence: str, command_env: dict[str, str]) -> None:
+    """Exit code 2, the reason, and no traceback."""
+    ended = monitor(command_env, "reconcile", *arguments)
+    assert ended.returncode == 2
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.usefixtures("traded")
+def test_a_venue_that_does_not_answer_is_a_sentence_without_the_secret(command_env: dict[str, str]) -> None:
+    """Exit code 4; neither key nor secret is told."""
+    keys = {"QUANTFLOW_EXCHANGE_KEY": "the-key", "QUANTFLOW_EXCHANGE_SECRET": "the-secret"}
+    ended = monitor(command_env | keys, "reconcile", "--strategy", "s", *SPAN, "--exchange-url", "http://127.0.0.1:9")
+    assert ended.returncode == 4
+    assert "binance did not give its orders" in ended.stderr
+    assert "the-secret" not in ended.stderr + ended.stdout
