@@ -1,6 +1,6 @@
 """Decides whether an order may enter, by the venue's rules in the venue's order; it changes nothing."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from paper_exchange.market.filters import Draft
 from paper_exchange.trading import errors
@@ -8,13 +8,12 @@ from paper_exchange.trading.ledger import Ledger
 from paper_exchange.trading.liquidity import Liquidity
 from paper_exchange.trading.listing import Listing
 from paper_exchange.trading.matching import Plan, Want, plan_taking, would_take
-from paper_exchange.trading.order import STOP_TYPES, UNIT, UNPRICED_TYPES, OrderRequest, OrderType, Side
+from paper_exchange.trading.order import BUY, LIMIT_MAKER, MARKET, SELL, STOP_TYPES, UNIT, UNPRICED_TYPES, OrderRequest
 from paper_exchange.trading.order_book import is_reached
 from paper_exchange.trading.registry import OrderLog
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(NamedTuple):
     """An order may enter: what it trades at once, and what it locks before."""
 
     plan: Plan
@@ -52,7 +51,7 @@ class Admission:
         if last is None or average is None:
             raise errors.market_closed()
         draft = Draft(
-            request.side is Side.BUY, request.type in UNPRICED_TYPES, request.price, request.stop_price,
+            request.side is BUY, request.type in UNPRICED_TYPES, request.price, request.stop_price,
             request.quantity, request.quote_quantity, average, len(log.open),
             log.waiting_stops() if is_stop else 0,
         )  # fmt: skip
@@ -65,9 +64,7 @@ class Admission:
                 raise errors.duplicate_order()
         if is_stop and is_reached(request.side, request.type, request.stop_price, last):
             raise errors.would_trigger()
-        if request.type is OrderType.LIMIT_MAKER and would_take(
-            listing, self._ledger, now_ms, request.side, request.price
-        ):
+        if request.type is LIMIT_MAKER and would_take(listing, self._ledger, now_ms, request.side, request.price):
             raise errors.would_match()
         plan = Plan() if is_stop else self._plan(account, request, listing, now_ms)
         asset, needed = _needed(request, listing, plan)
@@ -88,9 +85,9 @@ class Admission:
 
 
 def _needed(request: OrderRequest, listing: Listing, plan: Plan) -> tuple[str, int]:
-    if request.side is Side.SELL:
+    if request.side is SELL:
         return listing.base, request.quantity or plan.quantity
-    if request.type is OrderType.MARKET:
+    if request.type is MARKET:
         return listing.quote, request.quote_quantity or plan.cost
     return listing.quote, (request.price or request.stop_price) * request.quantity // UNIT
 
@@ -99,7 +96,7 @@ def _check_shape(request: OrderRequest) -> None:
     """Refuse amounts that the order's type needs and has not, or has and does not take."""
     order_type = request.type
     by_quote = request.quote_quantity != 0
-    if by_quote and (order_type is not OrderType.MARKET or request.quantity != 0):
+    if by_quote and (order_type is not MARKET or request.quantity != 0):
         raise errors.not_required("quoteOrderQty")
     if request.quantity <= 0 and not by_quote:
         raise errors.invalid_value("quantity")

@@ -14,15 +14,7 @@ from paper_exchange.trading.ledger import Balance, Ledger
 from paper_exchange.trading.liquidity import Level, Liquidity, Step
 from paper_exchange.trading.listing import Listing
 from paper_exchange.trading.matching import HOUSE
-from paper_exchange.trading.order import (
-    UNIT,
-    Fill,
-    Order,
-    OrderRequest,
-    Placed,
-    Side,
-    Status,
-)
+from paper_exchange.trading.order import BUY, SELL, UNIT, Fill, Order, OrderRequest, Placed, Side, Status
 from paper_exchange.trading.recovery import captured, restore
 from paper_exchange.trading.registry import Registry
 from paper_exchange.trading.settlement import Settlement
@@ -111,7 +103,7 @@ class Exchange:
         else:
             listing.stops.add(order)
         self._commit(transaction, now)
-        return Placed(order, tuple(fill for fill in transaction.fills if fill.order_id == order.id))
+        return Placed(order, tuple([fill for fill in transaction.fills if fill.order_id == order.id]))
 
     def check(self, account: str, request: OrderRequest, now_ms: int) -> None:
         """Raise what `place` would raise, and place nothing."""
@@ -242,6 +234,10 @@ class Exchange:
         """Return the names of all accounts that ever had a balance, the house's and the fees' included."""
         return list(self._ledger.accounts())
 
+    def supply(self, asset: str) -> int:
+        """Return what all accounts have of an asset together; only a deposit changes it."""
+        return self._ledger.supply(asset)
+
     def resting_levels(self, symbol: str, side: Side, limit: int) -> list[Level]:
         """Return the best `limit` prices of users' resting orders, with the quantity at each."""
         return self._listing(symbol).resting(side).levels(limit)
@@ -249,7 +245,7 @@ class Exchange:
     def depth(self, symbol: str, now_ms: int, limit: int) -> tuple[list[Level], list[Level]]:
         """Return the bids and asks that a taker would meet: users' orders and what is left of the house's quote."""
         listing = self._listing(symbol)
-        return listing.depth(Side.BUY, now_ms, limit), listing.depth(Side.SELL, now_ms, limit)
+        return listing.depth(BUY, now_ms, limit), listing.depth(SELL, now_ms, limit)
 
     def state(self) -> State:
         """Return a copy of everything, as a journal would bring it back."""

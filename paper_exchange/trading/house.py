@@ -8,7 +8,7 @@ from paper_exchange.market.filters import AVERAGE_MINUTES
 from paper_exchange.market.market import Market
 from paper_exchange.market.trade_path import steps
 from paper_exchange.trading.liquidity import Level, Step
-from paper_exchange.trading.order import Side
+from paper_exchange.trading.order import BUY, Side
 
 _CHUNK_BARS = 256  # a long stretch is read in pieces, so that it may be left early and costs little memory
 _MINUTE_MS = 60_000
@@ -63,7 +63,7 @@ class MarketLiquidity:
         if seen.ladder_id != quote_id or seen.ladder_limit < limit:
             self._read_ladder(symbol, now_ms, limit)
             seen.ladder_id, seen.ladder_limit = quote_id, limit
-        return (seen.bids if side is Side.BUY else seen.asks)[:limit]
+        return (seen.bids if side is BUY else seen.asks)[:limit]
 
     def steps(self, symbol: str, after_ms: int, upto_ms: int) -> Iterator[Step]:
         """Return the price path between two times, read from the tape in pieces."""

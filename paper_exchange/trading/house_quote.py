@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from paper_exchange.trading.liquidity import Level, Liquidity
-from paper_exchange.trading.order import Side
+from paper_exchange.trading.order import BUY, SELL, Side
 
 _FIRST_READ = 16
 _READ_FACTOR = 4
@@ -50,7 +50,7 @@ class HouseQuote:
     def __init__(self, symbol: str, liquidity: Liquidity) -> None:
         self._symbol = symbol
         self._liquidity = liquidity
-        self._sides = {Side.BUY: _QuoteSide(), Side.SELL: _QuoteSide()}
+        self._sides = {BUY: _QuoteSide(), SELL: _QuoteSide()}
 
     def offers(self, side: Side, now_ms: int, beyond: int | None = None) -> Iterator[Offer]:
         """Return what is left, the best first; do not `take` while going through it.
@@ -65,7 +65,7 @@ class HouseQuote:
         """
         quote = self._side(side, now_ms)
         place = quote.first
-        rising = side is Side.SELL
+        rising = side is SELL
         while True:
             while place < len(quote.levels):
                 price, quantity = quote.levels[place]
@@ -80,9 +80,9 @@ class HouseQuote:
             quote.limit = min(quote.limit * _READ_FACTOR, _MOST_LEVELS)
             quote.levels = self._liquidity.levels(self._symbol, side, now_ms, quote.limit)
 
-    def take(self, side: Side, now_ms: int, price: int, quantity: int) -> Eaten:
-        """Note that users have taken `quantity` of the level at `price`; return all that is gone there now."""
-        quote = self._side(side, now_ms)
+    def take(self, side: Side, price: int, quantity: int) -> Eaten:
+        """Note that users have taken `quantity` of an offer just read; return all that is gone of that level now."""
+        quote = self._sides[side]
         quote.eaten[price] = quote.eaten.get(price, 0) + quantity
         levels, eaten = quote.levels, quote.eaten
         while quote.first < len(levels):

@@ -32,6 +32,15 @@ class Ledger:
         found = self._accounts.get(account, {})
         return {asset: Balance(one.free, one.locked) for asset, one in found.items()}
 
+    def supply(self, asset: str) -> int:
+        """Return what all accounts have of an asset together."""
+        total = 0
+        for assets in self._accounts.values():
+            balance = assets.get(asset)
+            if balance is not None:
+                total += balance.free + balance.locked
+        return total
+
     def free(self, account: str, asset: str) -> int:
         """Return what the account may spend or lock."""
         assets = self._accounts.get(account)

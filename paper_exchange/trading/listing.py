@@ -5,7 +5,7 @@ from itertools import islice
 from paper_exchange.market.instrument import Instrument
 from paper_exchange.trading.house_quote import HouseQuote
 from paper_exchange.trading.liquidity import Level, Liquidity
-from paper_exchange.trading.order import UNIT, Order, Side
+from paper_exchange.trading.order import BUY, SELL, UNIT, Order, Side
 from paper_exchange.trading.order_book import BookSide, StopOrders
 
 
@@ -25,7 +25,7 @@ class Listing:
         self.base, self.quote = instrument.base, instrument.quote
         self.lot = instrument.lot
         self.filters = instrument.filters()
-        self.bids, self.asks = BookSide(Side.BUY), BookSide(Side.SELL)
+        self.bids, self.asks = BookSide(BUY), BookSide(SELL)
         self.stops = StopOrders()
         self.house = HouseQuote(instrument.symbol, liquidity)
 
@@ -36,18 +36,18 @@ class Listing:
 
     def resting(self, side: Side) -> BookSide:
         """Return the users' orders of a side."""
-        return self.bids if side is Side.BUY else self.asks
+        return self.bids if side is BUY else self.asks
 
     def other(self, side: Side) -> BookSide:
         """Return the users' orders that an order of `side` would trade with."""
-        return self.asks if side is Side.BUY else self.bids
+        return self.asks if side is BUY else self.bids
 
     def need(self, order: Order) -> tuple[str, int]:
         """Return the asset and amount that an open order keeps locked, for what remains of it.
 
         A buy that waits to become a MARKET order locks what it would cost at its stop price.
         """
-        if order.side is Side.SELL:
+        if order.side is SELL:
             return self.base, order.remaining
         return self.quote, (order.price or order.stop_price) * order.remaining // UNIT
 
@@ -56,4 +56,4 @@ class Listing:
         depth = dict(self.resting(side).levels(limit))
         for price, quantity in islice(self.house.offers(side, now_ms, self.other(side).best_price), limit):
             depth[price] = depth.get(price, 0) + quantity
-        return sorted(depth.items(), reverse=side is Side.BUY)[:limit]
+        return sorted(depth.items(), reverse=side is BUY)[:limit]

@@ -1,16 +1,16 @@
 """Decides what an order would trade, without trading it: one plan serves placing, testing and refusing."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from paper_exchange.trading.ledger import Ledger
 from paper_exchange.trading.listing import Listing
-from paper_exchange.trading.order import UNIT, Order, Side
+from paper_exchange.trading.order import BUY, SELL, UNIT, Order, Side
 
 HOUSE = "@house"  # no user's name starts with @
 
 
-@dataclass(frozen=True, slots=True)
-class Want:
+class Want(NamedTuple):
     """What a taker wants, in units of 1e-8.
 
     Parameters
@@ -59,11 +59,11 @@ def plan_taking(listing: Listing, ledger: Ledger, now_ms: int, want: Want) -> Pl
     At one price users come before the house, since their orders are older than its quote, and older users before
     younger. The house offers no more than it can pay.
     """
-    buys = want.side is Side.BUY
+    buys = want.side is BUY
     sign = 1 if buys else -1
     plan = Plan()
     makers = iter(listing.other(want.side))
-    house_side = Side.SELL if buys else Side.BUY
+    house_side = SELL if buys else BUY
     offers = listing.house.offers(house_side, now_ms, listing.resting(want.side).best_price)
     house_funds = ledger.free(HOUSE, listing.base if buys else listing.quote)
     maker, offer = next(makers, None), next(offers, None)
@@ -107,13 +107,13 @@ def plan_taking(listing: Listing, ledger: Ledger, now_ms: int, want: Want) -> Pl
 
 def would_take(listing: Listing, ledger: Ledger, now_ms: int, side: Side, price: int) -> bool:
     """Return whether an order at `price` would trade at once, be it with an order of its own account."""
-    buys = side is Side.BUY
+    buys = side is BUY
     best = listing.other(side).best_price
     if best is not None and (best <= price if buys else best >= price):
         return True
     if ledger.free(HOUSE, listing.base if buys else listing.quote) <= 0:
         return False
-    house_side = Side.SELL if buys else Side.BUY
+    house_side = SELL if buys else BUY
     offer = next(listing.house.offers(house_side, now_ms, listing.resting(side).best_price), None)
     return offer is not None and (offer[0] <= price if buys else offer[0] >= price)
 

@@ -6,13 +6,13 @@ from typing import Any
 
 from sortedcontainers import SortedList
 
-from paper_exchange.trading.order import Order, OrderType, Side
+from paper_exchange.trading.order import BUY, SELL, Order, OrderType, Side
 
 _RISING = {
-    (Side.BUY, OrderType.STOP_LOSS),
-    (Side.BUY, OrderType.STOP_LOSS_LIMIT),
-    (Side.SELL, OrderType.TAKE_PROFIT),
-    (Side.SELL, OrderType.TAKE_PROFIT_LIMIT),
+    (BUY, OrderType.STOP_LOSS),
+    (BUY, OrderType.STOP_LOSS_LIMIT),
+    (SELL, OrderType.TAKE_PROFIT),
+    (SELL, OrderType.TAKE_PROFIT_LIMIT),
 }
 
 
@@ -38,7 +38,7 @@ class BookSide:
 
     def __init__(self, side: Side) -> None:
         self.side = side
-        self._sign = -1 if side is Side.BUY else 1
+        self._sign = -1 if side is BUY else 1
         self._levels: dict[int, _PriceLevel] = {}
         self._keys: Any = SortedList()
         self.best_price: int | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from paper_exchange.trading.order import STOP_TYPES, Fill, Order, OrderRequest, OrderType, Status, TimeInForce
+from paper_exchange.trading.order import GTC, NEW, STOP_TYPES, Fill, Order, OrderRequest, OrderType
 
 _TIMED_TYPES = (OrderType.LIMIT, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
 
@@ -72,10 +72,10 @@ class Registry:
         while not request.client_order_id and log.named(name) is not None:
             name += "x"
         waits = request.type in STOP_TYPES
-        in_force = request.time_in_force if request.type in _TIMED_TYPES else TimeInForce.GTC
+        in_force = request.time_in_force if request.type in _TIMED_TYPES else GTC
         order = Order(
             order_id, name, account, request.symbol, request.side, request.type, in_force, request.quantity,
-            request.quote_quantity, request.price, request.stop_price, Status.NEW, 0, 0, now_ms, now_ms,
+            request.quote_quantity, request.price, request.stop_price, NEW, 0, 0, now_ms, now_ms,
             -1 if waits else now_ms, not waits,
         )  # fmt: skip
         log.add(order)

@@ -7,7 +7,7 @@ from paper_exchange.trading.fees import QUOTE, RECEIVED, FeeSchedule
 from paper_exchange.trading.ledger import Ledger
 from paper_exchange.trading.listing import Listing
 from paper_exchange.trading.matching import HOUSE
-from paper_exchange.trading.order import UNIT, Fill, Order, Side, Status
+from paper_exchange.trading.order import BUY, FILLED, PARTIALLY_FILLED, SELL, UNIT, Fill, Order
 from paper_exchange.trading.transaction import Transaction
 
 FEES = "@fees"
@@ -50,8 +50,8 @@ class Settlement:
             self._pay(listing, order, quantity, quote, is_maker)
             order.filled += quantity
             order.filled_quote += quote
-            order.status = Status.FILLED if order.filled == order.quantity else Status.PARTIALLY_FILLED
-            buys = order.side is Side.BUY
+            order.status = FILLED if order.filled == order.quantity else PARTIALLY_FILLED
+            buys = order.side is BUY
             fee, fee_asset = self._receive(listing, order, price, quantity, quote, is_maker, now_ms)
             fill = Fill(
                 trade_id, order.id, order.account, order.symbol, price, quantity, quote, fee, fee_asset, now_ms, buys,
@@ -60,7 +60,7 @@ class Settlement:
             transaction.note(order, Kind.TRADE, now_ms, fill)
         user = maker or taker
         if user is not None and (maker is None or taker is None):
-            sign = 1 if user.side is Side.SELL else -1
+            sign = 1 if user.side is SELL else -1
             self._ledger.add(HOUSE, listing.base, sign * quantity)
             self._ledger.add(HOUSE, listing.quote, -sign * quote)
 
@@ -69,7 +69,7 @@ class Settlement:
 
         A taker's lock is settled by whoever made it, once all its trades are done.
         """
-        if order.side is Side.SELL:
+        if order.side is SELL:
             self._ledger.spend(order.account, listing.base, quantity, quantity)
         elif is_maker:
             left = order.price * (order.remaining - quantity) // UNIT
@@ -83,7 +83,7 @@ class Settlement:
     ) -> tuple[int, str]:
         """Credit what the order receives and take the fee; return the fee and its asset."""
         ledger, account = self._ledger, order.account
-        asset, amount = (listing.base, quantity) if order.side is Side.BUY else (listing.quote, quote)
+        asset, amount = (listing.base, quantity) if order.side is BUY else (listing.quote, quote)
         ledger.add(account, asset, amount)
         rate = self._fees.maker if is_maker else self._fees.taker
         if rate == 0:

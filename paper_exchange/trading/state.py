@@ -22,7 +22,7 @@ def transaction_record(
     return {
         "t": time_ms,
         "o": [_order_row(order) for order in orders],
-        "f": [_fill_row(fill) for fill in fills],
+        "f": [list(fill) for fill in fills],
         "b": [[*key, str(one.free), str(one.locked)] for key, one in balances.items()],
         "e": list(eaten),
     }
@@ -65,7 +65,7 @@ class State:
                 self.resting.setdefault(order.id)
             else:
                 self.resting.pop(order.id, None)
-        self.fills.extend(map(_fill, record["f"]))
+        self.fills.extend(map(Fill._make, record["f"]))
         for account, asset, free, locked in record["b"]:
             self.balances[account, asset] = Balance(int(free), int(locked))
         for symbol, quote_id, side, price, quantity in record["e"]:
@@ -98,14 +98,3 @@ def _order(row: list[Any]) -> Order:
         number, name, account, symbol, Side(side), OrderType(order_type), TimeInForce(in_force), quantity,
         quote_quantity, price, stop_price, Status(status), *rest,
     )  # fmt: skip
-
-
-def _fill_row(fill: Fill) -> list[Any]:
-    return [
-        fill.trade_id, fill.order_id, fill.account, fill.symbol, fill.price, fill.quantity, fill.quote, fill.fee,
-        fill.fee_asset, fill.time_ms, fill.is_buyer, fill.is_maker,
-    ]  # fmt: skip
-
-
-def _fill(row: list[Any]) -> Fill:
-    return Fill(*row)

@@ -5,7 +5,7 @@ from paper_exchange.trading.ledger import Ledger
 from paper_exchange.trading.liquidity import Step
 from paper_exchange.trading.listing import Listing
 from paper_exchange.trading.matching import HOUSE, Plan, Want, plan_taking
-from paper_exchange.trading.order import UNIT, UNPRICED_TYPES, Order, Side, Status, TimeInForce
+from paper_exchange.trading.order import BUY, FILLED, FOK, GTC, SELL, UNIT, UNPRICED_TYPES, Order, Status
 from paper_exchange.trading.settlement import Settlement
 from paper_exchange.trading.transaction import Transaction
 
@@ -33,14 +33,14 @@ class Trader:
     ) -> None:
         """Let a working order trade as planned, then rest or expire with what remains; `locked` is its own so far."""
         left = locked
-        if order.time_in_force is not TimeInForce.FOK or plan.is_complete:
+        if order.time_in_force is not FOK or plan.is_complete:
             for own in plan.own:
                 self.close(transaction, listing, own, Status.EXPIRED, now_ms)
             if order.quote_quantity and plan.is_complete:
                 order.quantity = plan.quantity
             self._trade(transaction, listing, order, plan, now_ms)
-            left -= order.filled_quote if order.side is Side.BUY else order.filled
-        rests = order.is_open and order.time_in_force is TimeInForce.GTC and order.type not in UNPRICED_TYPES
+            left -= order.filled_quote if order.side is BUY else order.filled
+        rests = order.is_open and order.time_in_force is GTC and order.type not in UNPRICED_TYPES
         asset, needed = listing.need(order)
         self._unlock(order, asset, left - needed if rests else left)
         if rests:
@@ -73,7 +73,7 @@ class Trader:
     def play(self, transaction: Transaction, listing: Listing, step: Step) -> None:
         """Fill resting orders from a trade of the market, at their own price, then wake the stops that it reaches."""
         pool = step.quantity * self._fill_share // UNIT // listing.lot * listing.lot
-        for side, sign in ((Side.BUY, 1), (Side.SELL, -1)):
+        for side, sign in ((BUY, 1), (SELL, -1)):
             book = listing.resting(side)
             while pool > 0 and (maker := book.best()) is not None and sign * maker.price >= sign * step.price:
                 quantity = min(pool, maker.remaining, self._house_can(listing, maker))
@@ -85,8 +85,8 @@ class Trader:
 
     def reopen(self, transaction: Transaction, listing: Listing, last_price: int, now_ms: int) -> None:
         """Meet resting orders with the house's present quote, as far as it goes, after a halt of trading."""
-        for side, sign in ((Side.BUY, 1), (Side.SELL, -1)):
-            book, house_side = listing.resting(side), Side.SELL if side is Side.BUY else Side.BUY
+        for side, sign in ((BUY, 1), (SELL, -1)):
+            book, house_side = listing.resting(side), SELL if side is BUY else BUY
             while (maker := book.best()) is not None:
                 offer = next(listing.house.offers(house_side, now_ms), None)
                 if offer is None or sign * maker.price < sign * offer[0]:
@@ -94,7 +94,7 @@ class Trader:
                 quantity = min(maker.remaining, offer[1], self._house_can(listing, maker))
                 if quantity <= 0:
                     break
-                transaction.eaten.append(listing.house.take(house_side, now_ms, offer[0], quantity))
+                transaction.eaten.append(listing.house.take(house_side, offer[0], quantity))
                 self._fill(transaction, listing, maker, None, maker.price, quantity, now_ms)
         self._wake(transaction, listing, last_price, now_ms)
 
@@ -104,7 +104,7 @@ class Trader:
             transaction.note(order, Kind.NEW, now_ms)
             asset, locked = listing.need(order)
             budget = None
-            if order.price == 0 and order.side is Side.BUY:
+            if order.price == 0 and order.side is BUY:
                 # What it costs now may be more than what it locked at its stop price: it may spend what is free too.
                 free = self._ledger.free(order.account, asset)
                 self._ledger.lock(order.account, asset, free)
@@ -114,10 +114,10 @@ class Trader:
             self.execute(transaction, listing, order, plan, locked, now_ms)
 
     def _trade(self, transaction: Transaction, listing: Listing, taker: Order, plan: Plan, now_ms: int) -> None:
-        house_side = Side.SELL if taker.side is Side.BUY else Side.BUY
+        house_side = SELL if taker.side is BUY else BUY
         for maker, price, quantity in plan.trades:
             if maker is None:
-                transaction.eaten.append(listing.house.take(house_side, now_ms, price, quantity))
+                transaction.eaten.append(listing.house.take(house_side, price, quantity))
             self._fill(transaction, listing, maker, taker, price, quantity, now_ms)
 
     def _fill(
@@ -127,12 +127,12 @@ class Trader:
         if maker is not None:
             listing.resting(maker.side).reduce(maker, quantity)
         self._settlement.trade(transaction, listing, maker, taker, price, quantity, now_ms)
-        if maker is not None and maker.status is Status.FILLED:
+        if maker is not None and maker.status is FILLED:
             listing.resting(maker.side).remove(maker)
 
     def _house_can(self, listing: Listing, maker: Order) -> int:
         """Return how much the house can sell to, or buy from, a resting order at its price."""
-        if maker.side is Side.BUY:
+        if maker.side is BUY:
             return self._ledger.free(HOUSE, listing.base)
         return self._ledger.free(HOUSE, listing.quote) * UNIT // maker.price // listing.lot * listing.lot
 
