@@ -2,17 +2,33 @@
 
 import math
 import sys
+from contextlib import ExitStack
+from pathlib import Path
+from socket import socket
 
 import orjson
 import typer
 
 from paper_exchange.api.app import create_app
+from paper_exchange.api.order_count import ORDERS_PER_TEN_SECONDS, OrderCounts
 from paper_exchange.api.request_weight import WEIGHT_PER_MINUTE, RequestWeights
-from paper_exchange.api.venue import open_venue
+from paper_exchange.api.venue import Venue, open_venue
 from paper_exchange.errors import StartError
 from paper_exchange.market.book import BookShape
 from paper_exchange.market.instrument import split_symbol
 from paper_exchange.market.synthetic import DEFAULT_DAYS
+from paper_exchange.options.accounts import (
+    AccountsFile,
+    Deposits,
+    FeeCoinPrices,
+    FeeIn,
+    MakerBps,
+    OrderLimit,
+    TakerBps,
+    is_open_to_others,
+    read_accounts,
+    read_fees,
+)
 from paper_exchange.options.bars import (
     Bars,
     Days,
@@ -25,6 +41,7 @@ from paper_exchange.options.bars import (
     read_sources,
     synthetic_end,
 )
+from paper_exchange.options.journal import JournalFile, JournalFsync, continued_clock, open_journal
 from paper_exchange.options.listening import AsJson, Host, Port, ReadyFile, UntilEof, WeightLimit
 from paper_exchange.options.time import Speed, Start, make_clock
 from paper_exchange.ready import ready_document, ready_line
@@ -57,37 +74,72 @@ def run(
     start: Start = "",
     spread_bps: SpreadBps = 0.0,
     depth_levels: DepthLevels = 1000,
+    accounts: AccountsFile = None,
+    deposit: Deposits = None,
+    maker_bps: MakerBps = "10",
+    taker_bps: TakerBps = "10",
+    fee_in: FeeIn = "received",
+    fee_coin_price: FeeCoinPrices = None,
+    journal: JournalFile = None,
+    journal_fsync: JournalFsync = False,
     weight_limit: WeightLimit = WEIGHT_PER_MINUTE,
+    order_limit: OrderLimit = ORDERS_PER_TEN_SECONDS,
     ready_file: ReadyFile = None,
     until_eof: UntilEof = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a local venue that answers as Binance's spot REST API does, on bars from a file or a seed."""
+    """Run a local venue that answers as Binance's spot API does, on bars from a file or a seed."""
     if not 0 <= speed < math.inf:
         raise StartError(f"--speed needs a number from 0 up, found {speed}.")
     sources = read_sources(bars, symbol)
     on_wall_time = start == "now" or (speed == 1 and not start and all(one.path is None for one in sources))
     end_ms = synthetic_end(end, on_wall_time)
     shape = BookShape(spread_bps=spread_bps, levels=depth_levels)
+    people = read_accounts(accounts, deposit)
+    fees = read_fees(maker_bps, taker_bps, fee_in, fee_coin_price)
     if ready_file is not None:
         clear_ready_file(ready_file)
-    with bind(host, port) as listener:
+    with bind(host, port) as listener, ExitStack() as stack:
         markets = {"".join(split_symbol(one.symbol)): open_market(one, seed, days, end_ms, shape) for one in sources}
-        clock = make_clock(markets, speed, start, on_wall_time)
+        clock = continued_clock(journal, make_clock(markets, speed, start, on_wall_time))
+        kept = open_journal(journal, markets, clock, fsync=journal_fsync)
+        if kept is not None:
+            stack.callback(kept.close)
+        venue = open_venue(
+            markets,
+            clock,
+            accounts=people,
+            fees=fees,
+            journal=kept,
+            weights=RequestWeights(weight_limit),
+            counts=OrderCounts(order_limit),
+        )
         for market in markets.values():
             market.klines(clock.now_ms(), "1m", 1, None, None)  # the first client should not wait for this table
-        if host not in _LOOPBACK:
-            typer.echo(f"Warning: at {host} other machines can reach the venue, and it asks for no password.", err=True)
-        ready = ready_document(markets, clock, host, int(listener.getsockname()[1]))
+        _warn(host, accounts)
+        _serve(venue, listener, host, ready_file, until_eof=until_eof, as_json=as_json)
 
-        def announce() -> None:
-            if ready_file is not None:
-                write_ready_file(ready_file, ready)
-            typer.echo(orjson.dumps(ready).decode() if as_json else ready_line(markets, ready, clock))
 
-        try:
-            venue = open_venue(markets, clock, weights=RequestWeights(weight_limit))
-            serve(create_app(venue), listener, announce, until_eof=until_eof)
-        finally:
-            if ready_file is not None:
-                ready_file.unlink(missing_ok=True)
+def _warn(host: str, accounts: Path | None) -> None:
+    if host not in _LOOPBACK:
+        typer.echo(f"Warning: at {host} other machines can reach the venue, and its keys travel in the open.", err=True)
+    if accounts is not None and is_open_to_others(accounts):
+        typer.echo(f"Warning: other users of this machine can read {accounts}; chmod 600 keeps its secrets.", err=True)
+
+
+def _serve(
+    venue: Venue, listener: socket, host: str, ready_file: Path | None, *, until_eof: bool, as_json: bool
+) -> None:
+    """Answer requests until asked to end; say when they are answered, to people and programs."""
+
+    def announce() -> None:
+        ready = ready_document(venue, host, int(listener.getsockname()[1]))
+        if ready_file is not None:
+            write_ready_file(ready_file, ready)
+        typer.echo(orjson.dumps(ready).decode() if as_json else ready_line(venue.markets, ready, venue.clock))
+
+    try:
+        serve(create_app(venue), listener, announce, until_eof=until_eof)
+    finally:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)

@@ -1,14 +1,17 @@
 """Says that the venue is ready: a document for programs, a line for people."""
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from paper_exchange.api.venue import Venue
 from paper_exchange.clock import Clock, RunningClock, StandingClock
 from paper_exchange.market.market import Market
 
 
-def ready_document(markets: dict[str, Market], clock: Clock, host: str, port: int) -> dict[str, object]:
-    """Return what other programs need to know of a venue that is ready."""
+def ready_document(venue: Venue, host: str, port: int) -> dict[str, object]:
+    """Return what other programs need to know of a venue that is ready; secrets are not among it."""
+    markets, clock = venue.markets, venue.clock
     shown = f"[{host}]" if ":" in host else host
     return {
         "url": f"http://{shown}:{port}",
@@ -20,12 +23,13 @@ def ready_document(markets: dict[str, Market], clock: Clock, host: str, port: in
         "first": min(market.tape.first_ms for market in markets.values()),
         "last": max(market.tape.end_ms for market in markets.values()) - 60_000,
         "sources": {name: market.source for name, market in markets.items()},
+        "accounts": [account.name for account in venue.accounts],
         "time": clock.now_ms(),
         "clock": _clock_words(clock),
     }
 
 
-def ready_line(markets: dict[str, Market], ready: dict[str, object], clock: Clock) -> str:
+def ready_line(markets: Mapping[str, Market], ready: dict[str, object], clock: Clock) -> str:
     """Return the one line that people read."""
     parts = []
     for name, market in markets.items():

@@ -14,6 +14,7 @@ from paper_exchange.market.market import Market
 from paper_exchange.trading.exchange import Exchange
 from paper_exchange.trading.fees import FeeSchedule
 from paper_exchange.trading.house import MarketLiquidity
+from paper_exchange.trading.journal import Journal
 from paper_exchange.trading.liquidity import Liquidity
 
 _NS_PER_US = 1000
@@ -73,6 +74,7 @@ def open_venue(
     *,
     accounts: Iterable[Account] = (),
     fees: FeeSchedule | None = None,
+    journal: Journal | None = None,
     weights: RequestWeights | None = None,
     counts: OrderCounts | None = None,
     liquidity: Liquidity | None = None,
@@ -86,6 +88,8 @@ def open_venue(
     ----------
     fees
         What trades cost; 0.1 % in the received asset where None, as at the venue.
+    journal
+        Where the state is kept and comes from; None: in memory only.
     weights, counts
         The limits; the venue's documented ones where None.
     liquidity
@@ -98,6 +102,7 @@ def open_venue(
         {symbol: market.instrument for symbol, market in markets.items()},
         fees or FeeSchedule(),
         liquidity or MarketLiquidity(markets),
+        journal,
         on_event=users.on_event,
     )
     for account in known:
