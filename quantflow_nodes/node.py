@@ -8,9 +8,15 @@ from typing import Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
 
+from quantflow_nodes.ports import SymbolFrame
 from schemas.collections import Store
+from schemas.errors import InputError
 from schemas.mongo import pooled_database
 from schemas.settings import Settings
+
+
+class TooFewBarsError(InputError):
+    """There are not enough bars yet: a run ends with it, a live session waits for more."""
 
 
 class Params(BaseModel):
@@ -71,10 +77,11 @@ class Node(ABC, Generic[P, I, O]):
     """One step of a graph: values in, values out.
 
     Subclass `Node[YourParams, YourInputs, YourOutputs]`, set `type_name` (the word in YAML) and write `run`. The
-    class's docstring is what `quantflow nodes` shows.
+    class's docstring is what `quantflow nodes` shows, and `lookback` is how it words what `lookback_bars` returns.
     """
 
     type_name: ClassVar[str]
+    lookback: ClassVar[str] = "all bars"
     params_model: ClassVar[type[Params]]
     inputs_model: ClassVar[type[Ports]]
     outputs_model: ClassVar[type[Ports]]
@@ -88,6 +95,26 @@ class Node(ABC, Generic[P, I, O]):
     @abstractmethod
     def run(self, params: P, inputs: I, context: RunContext) -> O:
         """Return the node's outputs."""
+
+    def lookback_bars(self, params: P) -> int | None:  # noqa: ARG002 - for subclasses
+        """Return how many earlier bars an output row can depend on; None, the safe default: all since the start.
+
+        A number is a promise, on which a live session relies to give a node a window instead of all bars: an output row
+        is the same to the last bit whether the node is given the whole history, or only that many rows of each symbol
+        before it, counted symbol by symbol. Rows of other symbols may matter at the same bar only; a node that looks at
+        their earlier rows returns None, as does one that makes fewer rows than it is given. A recursion, such as an
+        exponential mean, depends on all bars.
+        """
+        return None
+
+    def unsettled(self, params: P, inputs: I) -> SymbolFrame | None:  # noqa: ARG002 - for subclasses
+        """Return the rows of an input whose output may differ when earlier rows are added; None where none may.
+
+        For nodes that remember for as long as it takes, such as a position that stays between two thresholds: they say
+        in `lookback_bars` where to begin, and are given twice as many bars while one of the rows asked for is among
+        those returned here.
+        """
+        return None
 
     def summary(self, params: P, outputs: O) -> dict[str, Any]:  # noqa: ARG002 - for subclasses
         """Return figures worth showing after the run, as plain JSON values; none by default."""

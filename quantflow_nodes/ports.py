@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from research.bars import symbol_starts
 from schemas.errors import InputError
 from schemas.timeframes import Timeframe
 
@@ -62,15 +64,23 @@ class SymbolFrame:
         self._check_order(kind)
 
     def _check_order(self, kind: str) -> None:
-        symbol, time = self.data["symbol"].to_numpy(), self.times_ms
-        same = symbol[1:] == symbol[:-1]
-        unsorted = np.where(same, time[1:] <= time[:-1], symbol[1:] <= symbol[:-1])
+        if len(self.data) == 0:
+            return
+        time, starts = self.times_ms, symbol_starts(self.data["symbol"])
+        unsorted = time[1:] <= time[:-1]
+        names = [str(name) for name in self.data["symbol"].iloc[starts]]
+        unsorted[starts[1:] - 1] = [after <= before for before, after in pairwise(names)]
         if unsorted.any():
             row = int(np.argmax(unsorted)) + 1
             raise InputError(
                 f"A {kind} frame must be sorted by symbol and datetime, each once; row {row} "
-                f"({symbol[row]}, {self.data['datetime'].iloc[row]}) breaks that."
+                f"({self.data['symbol'].iloc[row]}, {self.data['datetime'].iloc[row]}) breaks that."
             )
+
+    @property
+    def closes_ms(self) -> npt.NDArray[np.int64]:
+        """The closes of the bars, milliseconds since the epoch, one for each row: when the row can first be known."""
+        return self.times_ms + self.timeframe.seconds * 1000
 
     @property
     def times_ms(self) -> npt.NDArray[np.int64]:

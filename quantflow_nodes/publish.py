@@ -54,17 +54,37 @@ class Opinion:
     @property
     def ends(self) -> list[datetime]:
         """The first and the last of the bars; nothing where there are none."""
-        return [_EPOCH + timedelta(milliseconds=int(ms)) for ms in self.bars_ms[[0, -1]]] if self.bars_ms.size else []
+        return [_time(int(ms)) for ms in self.bars_ms[[0, -1]]] if self.bars_ms.size else []
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """All that one export publishes: signals of one strategy and timeframe, and the bars that it has an opinion on."""
+    """All that one export publishes: signals of one strategy and timeframe, and the bars that it has an opinion on.
+
+    Attributes
+    ----------
+    strategy_id : str
+    timeframe : Timeframe
+    signals : sequence of Signal
+    opinions : sequence of Opinion
+    stretch_ms : (int, int) or None
+        Opens of the first and the last bar that were looked at, with an opinion or without; by default those of the
+        opinions and signals.
+    """
 
     strategy_id: str
     timeframe: Timeframe
     signals: Sequence[Signal]
     opinions: Sequence[Opinion]
+    stretch_ms: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How the bars of a live export came: when the last one that was waited for was seen, and how many never were."""
+
+    seen_at: datetime
+    missing_bars: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +108,9 @@ class _Difference:
     unchanged: int = 0
 
 
-def publish_signals(db: Store, batch: Batch, run_id: str, *, skew_s: float, lease_s: float) -> ExportCounts:
+def publish_signals(
+    db: Store, batch: Batch, run_id: str, *, skew_s: float, lease_s: float, arrival: Arrival | None = None
+) -> ExportCounts:
     """Make `crypto_signals` say what the batch says, and return the counts.
 
     The same signal again changes nothing. Another content for a stored key replaces it, adds 1 to `version`, and the
@@ -107,6 +129,8 @@ def publish_signals(db: Store, batch: Batch, run_id: str, *, skew_s: float, leas
         How far the clock of this process may be ahead of the server's when a bar counts as closed, seconds.
     lease_s : float
         Seconds after which a silent export loses its lock.
+    arrival : Arrival, optional
+        In a live session, how the bars came; kept with the export.
 
     Raises
     ------
@@ -126,11 +150,15 @@ def publish_signals(db: Store, batch: Batch, run_id: str, *, skew_s: float, leas
         writer.insert(difference.inserts, _earlier_versions(db, batch, difference.inserts))
         writer.replace(difference.changes)
         writer.retract(difference.retractions)
-        return _record(db, batch, run_id, difference, refused=len(batch.signals) - len(closed))
+        return _record(db, batch, run_id, difference, len(batch.signals) - len(closed), arrival)
 
 
 def _milliseconds(time: datetime) -> int:
     return (time - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _time(milliseconds: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def _times(batch: Batch) -> list[datetime]:
@@ -167,18 +195,17 @@ def _scope(batch: Batch) -> dict[str, Any]:
     """The filter for what is stored where the batch has something to say; it begins with the unique key's prefix."""
     times = _times(batch)
     pairs = sorted({signal.pair for signal in batch.signals} | {opinion.pair for opinion in batch.opinions})
-    scope: dict[str, Any] = {
+    return {
         "strategy_id": batch.strategy_id,
         "pair": {"$in": pairs},
         "timeframe": batch.timeframe.name,
+        "ts": {"$gte": min(times), "$lte": max(times)},
     }
-    if times:
-        scope["ts"] = {"$gte": min(times), "$lte": max(times)}
-    return scope
 
 
 def _difference(db: Store, batch: Batch, closed: Sequence[Signal]) -> _Difference:
-    stored: dict[Key, Stored] = {(doc["pair"], doc["ts"]): doc for doc in db[SIGNALS].find(_scope(batch))}
+    found = db[SIGNALS].find(_scope(batch)) if _times(batch) else ()
+    stored: dict[Key, Stored] = {(doc["pair"], doc["ts"]): doc for doc in found}
     difference = _Difference()
     for signal in closed:
         present = stored.pop((signal.pair, signal.ts), None)
@@ -307,9 +334,11 @@ def _document(signal: Signal, version: int, added: Mapping[str, Any]) -> dict[st
     return {**signal.to_mongo(), "version": version, **added}
 
 
-def _record(db: Store, batch: Batch, run_id: str, difference: _Difference, refused: int) -> ExportCounts:
+def _record(
+    db: Store, batch: Batch, run_id: str, difference: _Difference, refused: int, arrival: Arrival | None
+) -> ExportCounts:
     now = server_time(db)
-    times = _times(batch)
+    times = _times(batch) if batch.stretch_ms is None else [_time(open_ms) for open_ms in batch.stretch_ms]
     last = max(times, default=None)
     delay_s = None if last is None else (now - last - batch.timeframe.delta).total_seconds()
     counts = ExportCounts(
@@ -332,6 +361,8 @@ def _record(db: Store, batch: Batch, run_id: str, difference: _Difference, refus
         unchanged=counts.unchanged,
         retracted=counts.retracted,
         refused=counts.refused,
+        missing_bars=arrival.missing_bars if arrival else None,
+        bars_seen_at=arrival.seen_at if arrival else None,
         delay_s=counts.delay_s,
         exported_at=now,
     )

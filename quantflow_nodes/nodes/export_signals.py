@@ -15,6 +15,8 @@ from schemas.errors import InputError, SignalError
 from schemas.symbols import Symbol
 from schemas.timeframes import Timeframe
 
+_FIRST_LOOK_BARS = 16
+
 
 class ExportSignalsParams(Params):
     """Under which name and in which form the decisions are published."""
@@ -56,11 +58,24 @@ class ExportSignals(Node[ExportSignalsParams, ExportSignalsInputs, ExportSignals
     """Publishes decisions as signals: the same again changes nothing, other content adds a revision."""
 
     type_name = "export_signals"
+    lookback = "to the opinion before"
+
+    def lookback_bars(self, params: ExportSignalsParams) -> int:
+        """Where to begin to look for the opinion before, from which a change is told."""
+        return 0 if params.emit == "every_bar" else _FIRST_LOOK_BARS
+
+    def unsettled(self, params: ExportSignalsParams, inputs: ExportSignalsInputs) -> SymbolFrame | None:
+        """The first opinion of each symbol: what the one before it was is not seen."""
+        if params.emit == "every_bar":
+            return None
+        frame, values = wanted_values(params, inputs)
+        known = values.notna()
+        return frame.with_data(frame.data[known & (known.groupby(frame.data["symbol"], sort=False).cumsum() == 1)])
 
     def run(
         self, params: ExportSignalsParams, inputs: ExportSignalsInputs, context: RunContext
     ) -> ExportSignalsOutputs:
-        frame, values = _opinions(params, inputs)
+        frame, values = wanted_values(params, inputs)
         batch = make_batch(frame, values, params, source=f"graph {context.graph}")
         counts = publish_signals(
             context.db,
@@ -90,7 +105,14 @@ class ExportSignals(Node[ExportSignalsParams, ExportSignalsInputs, ExportSignals
         }
 
 
-def _opinions(params: ExportSignalsParams, inputs: ExportSignalsInputs) -> tuple[SymbolFrame, "pd.Series[float]"]:
+def wanted_values(params: ExportSignalsParams, inputs: ExportSignalsInputs) -> tuple[SymbolFrame, "pd.Series[float]"]:
+    """Return the input that is published, and its value for each row.
+
+    Raises
+    ------
+    InputError
+        Where that input is not connected, or a position lies outside of [0, 1].
+    """
     wanted: SymbolFrame | None = inputs.factor if params.value == "score" else inputs.position
     port = "factor" if params.value == "score" else "position"
     if wanted is None:
@@ -101,23 +123,42 @@ def _opinions(params: ExportSignalsParams, inputs: ExportSignalsInputs) -> tuple
     return wanted, values
 
 
-def make_batch(frame: SymbolFrame, values: "pd.Series[float]", params: ExportSignalsParams, source: str) -> Batch:
+def make_batch(
+    frame: SymbolFrame,
+    values: "pd.Series[float]",
+    params: ExportSignalsParams,
+    source: str,
+    closed_after_ms: int | None = None,
+) -> Batch:
     """Return the signals that a frame's values mean, and the bars that they speak for.
 
     A NaN is no opinion: it gives no signal, and what is stored for its bar stays. Before its first opinion a symbol
-    counts as flat, so that a first position of 0 gives no exit.
+    counts as flat, so that a first position of 0 gives no exit. With `closed_after_ms` the batch is about the bars that
+    closed after that time; those before only tell what the opinion was.
     """
     opinions, signals = [], []
     data, values = frame.data.reset_index(drop=True), values.reset_index(drop=True)
     opens_ms = frame.times_ms
+    first_open = None if closed_after_ms is None else closed_after_ms - frame.timeframe.seconds * 1000 + 1
     for name, rows in data.loc[values.notna()].groupby("symbol", sort=True):
         symbol = Symbol.parse(str(name))
-        times = [time.to_pydatetime() for time in rows["datetime"]]
         own = values.loc[rows.index].to_numpy(np.float64)
-        opinions.append(Opinion(symbol.pair, opens_ms[rows.index.to_numpy()]))
+        opens = opens_ms[rows.index.to_numpy()]
+        first = 0 if first_open is None else int(np.searchsorted(opens, first_open))
+        opinions.append(Opinion(symbol.pair, opens[first:]))
         emitted = np.arange(own.size) if params.emit == "every_bar" else _changes(own, params.value)
-        signals += [_signal(symbol, times[row], own[row], frame.timeframe, params, source) for row in emitted]
-    return Batch(params.strategy_id, frame.timeframe, signals, opinions)
+        times = rows["datetime"].iloc
+        signals += [
+            _signal(symbol, times[row].to_pydatetime(), own[row], frame.timeframe, params, source)
+            for row in emitted[emitted >= first]
+        ]
+    return Batch(params.strategy_id, frame.timeframe, signals, opinions, _stretch(opens_ms, first_open))
+
+
+def _stretch(opens_ms: npt.NDArray[np.int64], first_open: int | None) -> tuple[int, int] | None:
+    """Return the first and the last open among the rows of the batch."""
+    opens = opens_ms if first_open is None else opens_ms[opens_ms >= first_open]
+    return (int(opens.min()), int(opens.max())) if opens.size else None
 
 
 def _changes(values: npt.NDArray[Any], value: str) -> npt.NDArray[np.int64]:

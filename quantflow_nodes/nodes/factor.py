@@ -4,10 +4,17 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, model_validator
 
-from quantflow_nodes.node import Node, Params, Ports, RunContext
+from quantflow_nodes.node import Node, Params, Ports, RunContext, TooFewBarsError
 from quantflow_nodes.ports import Bars, Factor
-from research.factors import compute_factor, factor_lookback_bars, rank_across_symbols
-from schemas.errors import QuantFlowError
+from research.factors import FACTORS, compute_factor, factor_lookback_bars, rank_across_symbols
+from research.factors.registry import CROSS_SECTIONAL_RANK
+from schemas.errors import InputError, QuantFlowError
+
+_WINDOWS = {"momentum", "returns", "donchian"}
+_SUMMED_WINDOWS = {"sma", "bollinger", "zscore", "volatility", "volume_ratio"}
+# Longer windows are summed in blocks that are counted from the first bar: begun elsewhere, sums differ in the last bit.
+_SUMMED_ALONE_BARS = 32
+_RANKED_BY_DEFAULT = "momentum"
 
 
 class FactorParams(Params):
@@ -47,10 +54,30 @@ class FactorNode(Node[FactorParams, FactorInputs, FactorOutputs]):
     """A factor such as momentum, rsi or zscore, computed for each symbol by itself; it never sees later bars."""
 
     type_name = "factor"
+    lookback = "as its formula; all bars for recursions"
+
+    def lookback_bars(self, params: FactorParams) -> int | None:
+        """As the formula; None for recursions, and for sums of long windows, which are summed from the first bar on."""
+        base = str(params.own.get("of", _RANKED_BY_DEFAULT)) if params.name == CROSS_SECTIONAL_RANK else params.name
+        length = params.own.get("lookback_bars", _default_length(base))
+        if base in _WINDOWS or (base in _SUMMED_WINDOWS and length <= _SUMMED_ALONE_BARS):
+            return factor_lookback_bars(params.name, **params.own)
+        return None
 
     def run(self, params: FactorParams, inputs: FactorInputs, context: RunContext) -> FactorOutputs:  # noqa: ARG002
-        data = compute_factor(inputs.bars.data, params.name, **params.own)
+        try:
+            data = compute_factor(inputs.bars.data, params.name, **params.own)
+        except InputError as error:
+            longest = inputs.bars.data["symbol"].value_counts().max()
+            if longest <= factor_lookback_bars(params.name, **params.own):
+                raise TooFewBarsError(str(error)) from None
+            raise
         return FactorOutputs(factor=Factor(data, inputs.bars.timeframe))
+
+
+def _default_length(name: str) -> Any:
+    defaults = {parameter.name: parameter.default for parameter in FACTORS[name].parameters}
+    return defaults.get("lookback_bars", 0)
 
 
 class RankInputs(Ports):
@@ -63,6 +90,11 @@ class CrossSectionalRank(Node[Params, RankInputs, FactorOutputs]):
     """Where each symbol's factor stands among all symbols at the same bar, from 0 (lowest) to 1 (highest)."""
 
     type_name = "cross_sectional_rank"
+    lookback = "0"
+
+    def lookback_bars(self, params: Params) -> int:  # noqa: ARG002
+        """None but the symbols' values at the bar itself."""
+        return 0
 
     def run(self, params: Params, inputs: RankInputs, context: RunContext) -> FactorOutputs:  # noqa: ARG002
         ranked = rank_across_symbols(inputs.factor.data)

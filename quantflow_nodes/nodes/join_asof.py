@@ -36,6 +36,11 @@ class JoinAsof(Node[JoinAsofParams, JoinAsofInputs, JoinAsofOutputs]):
     """
 
     type_name = "join_asof"
+    lookback = "1"
+
+    def lookback_bars(self, params: JoinAsofParams) -> int:  # noqa: ARG002
+        """One: the newest row of the factor that had closed before the first bar wanted."""
+        return 1
 
     def run(self, params: JoinAsofParams, inputs: JoinAsofInputs, context: RunContext) -> JoinAsofOutputs:  # noqa: ARG002
         onto, factor = inputs.onto, inputs.factor

@@ -35,6 +35,11 @@ class MapSymbols(Node[MapSymbolsParams, MapSymbolsInputs, MapSymbolsOutputs]):
     """Renames symbols: research on one instrument, trade another, such as spot bars for a perpetual."""
 
     type_name = "map_symbols"
+    lookback = "1"
+
+    def lookback_bars(self, params: MapSymbolsParams) -> int:  # noqa: ARG002
+        """One: a row depends on itself only, but every symbol of the mapping must be among the rows."""
+        return 1
 
     def run(self, params: MapSymbolsParams, inputs: MapSymbolsInputs, context: RunContext) -> MapSymbolsOutputs:  # noqa: ARG002
         frame = inputs.frame

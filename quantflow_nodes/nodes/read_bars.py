@@ -5,12 +5,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from quantflow_nodes.node import Node, Params, Ports, RunContext
+from quantflow_nodes.node import Node, Params, Ports, RunContext, TooFewBarsError
 from quantflow_nodes.param_types import SymbolName, UtcTime
 from quantflow_nodes.ports import Bars, Gap
 from research.readers import get_market_data
 from schemas.collections import BAR_GAPS, Store
-from schemas.errors import InputError
 from schemas.timeframes import Timeframe
 
 
@@ -43,6 +42,11 @@ class ReadBars(Node[ReadBarsParams, NoInputs, ReadBarsOutputs]):
     """Stored bars of some symbols, from start (included) to end (excluded)."""
 
     type_name = "read_bars"
+    lookback = "0"
+
+    def lookback_bars(self, params: ReadBarsParams) -> int:  # noqa: ARG002
+        """None but the bar itself."""
+        return 0
 
     def run(self, params: ReadBarsParams, inputs: NoInputs, context: RunContext) -> ReadBarsOutputs:  # noqa: ARG002
         timeframe = Timeframe.parse(params.timeframe)
@@ -50,13 +54,18 @@ class ReadBars(Node[ReadBarsParams, NoInputs, ReadBarsOutputs]):
         data = get_market_data(params.start, params.end, symbols, timeframe=timeframe.name, db=context.db)
         missing = sorted(set(symbols) - set(data["symbol"].unique()))
         if missing:
-            raise InputError(
-                f"No bars of {', '.join(missing)} {timeframe} from {params.start:%Y-%m-%d %H:%M} to "
-                f"{params.end:%Y-%m-%d %H:%M} UTC are stored. Import them first: "
-                f"import-ohlcv --tf {timeframe} --symbol {','.join(missing)} --since {params.start:%Y-%m-%d}"
-            )
+            raise no_bars(missing, timeframe, params.start, params.end)
         gaps = open_gaps(context.db, symbols, timeframe, params.start, params.end)
         return ReadBarsOutputs(bars=Bars(data, timeframe, gaps=gaps))
+
+
+def no_bars(symbols: list[str], timeframe: Timeframe, start: datetime, end: datetime) -> TooFewBarsError:
+    """Return the error that says which symbols have no bars in [start, end), and how to get them."""
+    return TooFewBarsError(
+        f"No bars of {', '.join(symbols)} {timeframe} from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC are "
+        f"stored. Import them first: import-ohlcv --tf {timeframe} --symbol {','.join(symbols)} "
+        f"--since {start:%Y-%m-%d}"
+    )
 
 
 def open_gaps(db: Store, symbols: list[str], timeframe: Timeframe, start: datetime, end: datetime) -> tuple[Gap, ...]:

@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from quantflow_nodes.node import Node, Params, Ports, RunContext
 from quantflow_nodes.ports import Factor, Position
 
+_FIRST_LOOK_BARS = 64
+
 
 class ThresholdPositionParams(Params):
     """The two thresholds; `exit_below` may not lie above `enter_above`."""
@@ -37,6 +39,16 @@ class ThresholdPosition(Node[ThresholdPositionParams, ThresholdPositionInputs, T
     """In the market while a factor is high: 1 above enter_above, 0 below exit_below, between them as it was."""
 
     type_name = "threshold_position"
+    lookback = "to the last crossing"
+
+    def lookback_bars(self, params: ThresholdPositionParams) -> int:  # noqa: ARG002
+        """Where to begin to look for the last crossing; `unsettled` says whether it was found."""
+        return _FIRST_LOOK_BARS
+
+    def unsettled(self, params: ThresholdPositionParams, inputs: ThresholdPositionInputs) -> Factor:
+        """Rows that have a factor, and no crossing before them or at them."""
+        kept = _kept(params, inputs.factor)
+        return inputs.factor.with_data(inputs.factor.data[kept.isna() & inputs.factor.data["factor"].notna()])
 
     def run(
         self,
@@ -45,8 +57,13 @@ class ThresholdPosition(Node[ThresholdPositionParams, ThresholdPositionInputs, T
         context: RunContext,  # noqa: ARG002
     ) -> ThresholdPositionOutputs:
         data = inputs.factor.data
-        value = data["factor"].to_numpy(np.float64)
-        decided = np.where(value > params.enter_above, 1.0, np.where(value < params.exit_below, 0.0, np.nan))
-        kept = pd.Series(decided, index=data.index).groupby(data["symbol"], sort=False).ffill()
-        position = data[["symbol", "datetime"]].assign(position=kept.where(~np.isnan(value)))
+        kept = _kept(params, inputs.factor).where(data["factor"].notna())
+        position = data[["symbol", "datetime"]].assign(position=kept)
         return ThresholdPositionOutputs(position=Position(position, inputs.factor.timeframe))
+
+
+def _kept(params: ThresholdPositionParams, factor: Factor) -> "pd.Series[float]":
+    """Return what the last crossing of each symbol decided, bar by bar; NaN before the first."""
+    value = factor.data["factor"].to_numpy(np.float64)
+    decided = np.where(value > params.enter_above, 1.0, np.where(value < params.exit_below, 0.0, np.nan))
+    return pd.Series(decided, index=factor.data.index).groupby(factor.data["symbol"], sort=False).ffill()
