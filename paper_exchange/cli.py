@@ -46,6 +46,7 @@ from paper_exchange.options.listening import AsJson, Host, Port, ReadyFile, Unti
 from paper_exchange.options.time import Speed, Start, make_clock
 from paper_exchange.ready import ready_document, ready_line
 from paper_exchange.server import bind, clear_ready_file, serve, write_ready_file
+from paper_exchange.streaming import open_streaming
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -138,8 +139,11 @@ def _serve(
             write_ready_file(ready_file, ready)
         typer.echo(orjson.dumps(ready).decode() if as_json else ready_line(venue.markets, ready, venue.clock))
 
+    streaming = open_streaming(venue)
+    application = create_app(venue)
+    application.router.routes.extend(streaming.routes())
     try:
-        serve(create_app(venue), listener, announce, until_eof=until_eof)
+        serve(application, listener, announce, until_eof=until_eof, background=streaming)
     finally:
         if ready_file is not None:
             ready_file.unlink(missing_ok=True)
