@@ -63,8 +63,9 @@ def main(arguments: list[str]) -> None:
 
 def _end_at_eof() -> None:
     """End this process when its standard input ends: whoever started it has gone, however that was."""
-    if stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
-        while sys.stdin.buffer.read(4096):
+    standard_input = 0  # by number: a lock on sys.stdin would be in the way of the interpreter's end
+    if stat.S_ISFIFO(os.fstat(standard_input).st_mode):
+        while os.read(standard_input, 4096):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
 
