@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from paper_exchange.api.venue import Venue
-from paper_exchange.clock import Clock, RunningClock, StandingClock
+from paper_exchange.clock import Clock, RunningClock, StandingClock, WallClock
 from paper_exchange.market.market import Market
 
 
@@ -24,7 +24,7 @@ def ready_document(venue: Venue, host: str, port: int) -> dict[str, object]:
         "last": max(market.tape.end_ms for market in markets.values()) - 60_000,
         "sources": {name: market.source for name, market in markets.items()},
         "accounts": [account.name for account in venue.accounts],
-        "time": clock.now_ms(),
+        **_time_line(clock),
         "clock": _clock_words(clock),
     }
 
@@ -38,6 +38,20 @@ def ready_line(markets: Mapping[str, Market], ready: dict[str, object], clock: C
         parts.append(f"{name} {len(tape):,} bars {span} ({market.source})")
     now = _minute(clock.now_ms())
     return f"paper-exchange ready at {ready['url']}: {'; '.join(parts)}; clock {_clock_words(clock)} at {now} UTC"
+
+
+def _time_line(clock: Clock) -> dict[str, object]:
+    """Return what tells the venue's time without asking: `time` at `wall_time`, then `speed` ms for each, up to `stop`.
+
+    A clock that runs is told by where its line begins, so that there is nothing to round.
+    """
+    mapping = clock.mapping
+    if isinstance(clock, RunningClock):
+        shown, wall_ms = mapping.venue_ms, mapping.wall_ms
+    else:
+        shown = clock.now_ms()
+        wall_ms = shown if mapping.speed else WallClock().now_ms()
+    return {"time": shown, "wall_time": wall_ms, "speed": mapping.speed, "stop": mapping.stop_ms}
 
 
 def _clock_words(clock: Clock) -> str:

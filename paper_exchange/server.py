@@ -14,7 +14,7 @@ from typing import Protocol
 
 import orjson
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from paper_exchange.errors import StartError
 from paper_exchange.websocket_protocol import CuttableWebSocket
@@ -104,7 +104,7 @@ class Background(Protocol):
 
 
 def serve(
-    app: FastAPI,
+    app: ASGIApp,
     listener: socket.socket,
     on_ready: Callable[[], None],
     *,

@@ -18,6 +18,7 @@ class Streaming:
     """The venue's websockets and the task behind them."""
 
     venue: Venue
+    books: Books
     sockets: MarketSockets
     pulse: Pulse
 
@@ -28,6 +29,11 @@ class Streaming:
     async def run(self) -> None:
         """Let the venue live until cancelled: orders fill and streams speak as its time goes on."""
         await self.pulse.run()
+
+    def market_changed(self) -> None:
+        """Look at the markets anew: something has changed that does not follow from their bars."""
+        self.books.note_change()
+        self.pulse.wake()
 
     def say_goodbye(self) -> None:
         """Tell the sockets that the venue is about to end."""
@@ -47,4 +53,4 @@ def open_streaming(venue: Venue, limits: SocketLimits | None = None) -> Streamin
             inner(event)
 
     exchange.on_event = on_event
-    return Streaming(venue, MarketSockets(hub, limits or SocketLimits()), pulse)
+    return Streaming(venue, books, MarketSockets(hub, limits or SocketLimits()), pulse)

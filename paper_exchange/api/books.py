@@ -51,6 +51,11 @@ class Books:
         if isinstance(event, OrderEvent):
             self._numbers[event.order.symbol].revision += 1
 
+    def note_change(self) -> None:
+        """Note that any book may have changed for another reason."""
+        for number in self._numbers.values():
+            number.revision += 1
+
     def update_id(self, symbol: str, now_ms: int) -> int:
         """Return a number that rises with every change of the book; 0 before the first bar opens."""
         number = self._numbers[symbol]

@@ -1,6 +1,6 @@
 """One symbol's bars as exact integer columns: everything the venue tells is derived from this and the clock."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -61,6 +61,10 @@ class Tape:
     def end_ms(self) -> int:
         """The last bar's close, which is the first instant at which all bars are closed."""
         return int(self.open_ms[-1]) + MINUTE_MS
+
+    def moved(self, by_ms: int) -> "Tape":
+        """Return the same bars `by_ms` later (earlier where it is negative), by whole minutes."""
+        return self if by_ms == 0 else replace(self, open_ms=self.open_ms + by_ms)
 
     def opened(self, now_ms: int) -> int:
         """Return how many bars have opened at `now_ms`; a bar that opens at this instant counts."""

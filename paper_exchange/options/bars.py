@@ -1,5 +1,6 @@
 """Options that say what is listed: bars from files or from a seed, and the book that is built on them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -69,8 +70,11 @@ def synthetic_end(end: str, on_wall_time: bool) -> int:
     return (WallClock().now_ms() // _DAY_MS + 1 + _DAYS_AHEAD) * _DAY_MS
 
 
-def open_market(source: Source, seed: int, days: int, end_ms: int, shape: BookShape) -> Market:
-    """Return the market of one source, with a note on stderr where the file's values had to be rounded."""
+def open_market(source: Source, seed: int, days: int, end_ms: int, shape: BookShape, move_ms: int = 0) -> Market:
+    """Return the market of one source, with a note on stderr where the file's values had to be rounded.
+
+    Its bars are moved by `move_ms`.
+    """
     base, quote = split_symbol(source.symbol)
     symbol = base + quote
     if source.path is None:
@@ -82,4 +86,14 @@ def open_market(source: Source, seed: int, days: int, end_ms: int, shape: BookSh
         if rounded:
             typer.echo(f"Note: {rounded} values of {source.path} are finer than 1e-8 and were rounded to it.", err=True)
     instrument = Instrument(symbol, base, quote, tape.price_decimals, tape.quantity_decimals)
-    return Market(instrument, tape, described, shape)
+    return Market(instrument, tape.moved(move_ms), described, shape)
+
+
+def check_present(markets: Mapping[str, Market], now_ms: int) -> None:
+    """Refuse bars that were moved onto wall time and do not reach it."""
+    for symbol, market in markets.items():
+        if not market.tape.first_ms <= now_ms < market.tape.end_ms:
+            raise StartError(
+                f"--wall-time moved the minute of --start to now, and {symbol} has no bars then; "
+                "--start needs a time between its first and its last bar."
+            )
