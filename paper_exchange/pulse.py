@@ -77,7 +77,7 @@ class Pulse:
         """Tell all up to `now_ms`: after a stall in pieces, so that whoever reads is not given up for our own delay."""
         while 0 <= self._told_ms < now_ms - _PIECE_MS:
             self._told_ms += _PIECE_MS
-            self.broadcast.publish(self._told_ms, Beats())
+            self.broadcast.publish_history(self._told_ms)
             await self._let_sockets_drain()
         self.broadcast.publish(now_ms, beats)
 

@@ -4,13 +4,11 @@ from dataclasses import dataclass
 
 from starlette.routing import WebSocketRoute
 
-from paper_exchange.api.books import Books
 from paper_exchange.api.broadcast import Broadcast
 from paper_exchange.api.hub import Hub
 from paper_exchange.api.streams import MarketSockets, SocketLimits
 from paper_exchange.api.venue import Venue
 from paper_exchange.pulse import Pulse
-from paper_exchange.trading.events import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +16,6 @@ class Streaming:
     """The venue's websockets and the task behind them."""
 
     venue: Venue
-    books: Books
     sockets: MarketSockets
     pulse: Pulse
 
@@ -32,7 +29,7 @@ class Streaming:
 
     def market_changed(self) -> None:
         """Look at the markets anew: something has changed that does not follow from their bars."""
-        self.books.note_change()
+        self.venue.books.note_change()
         self.pulse.wake()
 
     def say_goodbye(self) -> None:
@@ -41,16 +38,8 @@ class Streaming:
 
 
 def open_streaming(venue: Venue, limits: SocketLimits | None = None) -> Streaming:
-    """Return the streams of a venue; from now on its exchange's events reach them too."""
-    exchange, hub = venue.exchange, Hub()
-    books = Books(venue.markets, exchange)
-    pulse = Pulse(venue.clock, Broadcast(venue.markets, books, hub), hub, venue.markets, exchange.advance)
-    inner = exchange.on_event
-
-    def on_event(event: Event) -> None:
-        books.on_event(event)
-        if inner is not None:
-            inner(event)
-
-    exchange.on_event = on_event
-    return Streaming(venue, books, MarketSockets(hub, limits or SocketLimits()), pulse)
+    """Return the streams of a venue."""
+    hub = Hub()
+    broadcast = Broadcast(venue.markets, venue.books, hub)
+    pulse = Pulse(venue.clock, broadcast, hub, venue.markets, venue.exchange.advance)
+    return Streaming(venue, MarketSockets(hub, limits or SocketLimits()), pulse)

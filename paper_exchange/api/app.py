@@ -51,7 +51,7 @@ _Answering = Callable[[_Incoming, Query], Any]
 
 def _public(venue: Venue, endpoint: market_data.Endpoint) -> _Answering:
     def answer(_: _Incoming, query: Query) -> Any:
-        moment = market_data.Moment(venue.markets, venue.clock.now_ms(), venue.weights.limit, venue.counts.intervals)
+        moment = market_data.Moment(venue.books, venue.clock.now_ms(), venue.weights.limit, venue.counts.intervals)
         return endpoint.answer(moment, query)
 
     return answer

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from paper_exchange.market.market import Market
 from paper_exchange.trading.events import Event, OrderEvent
@@ -42,7 +43,7 @@ class Books:
     """
 
     def __init__(self, markets: Mapping[str, Market], exchange: Exchange | None = None) -> None:
-        self._markets = markets
+        self.markets = markets
         self._exchange = exchange
         self._numbers = {symbol: _Numbering() for symbol in markets}
 
@@ -59,7 +60,7 @@ class Books:
     def update_id(self, symbol: str, now_ms: int) -> int:
         """Return a number that rises with every change of the book; 0 before the first bar opens."""
         number = self._numbers[symbol]
-        seen = (self._markets[symbol].update_id(now_ms), number.revision)
+        seen = (self.markets[symbol].update_id(now_ms), number.revision)
         if seen != number.seen:
             number.seen = seen
             number.update_id = max(number.update_id + 1, seen[0] * _IDS_A_STEP) if seen[0] else 0
@@ -67,10 +68,12 @@ class Books:
 
     def book(self, symbol: str, now_ms: int, limit: int = MOST_LEVELS) -> Book:
         """Return the best `limit` levels of each side at `now_ms`."""
+        if self._exchange is not None:
+            self._exchange.advance(now_ms)  # what the market has done by now may have filled users' orders
         update_id = self.update_id(symbol, now_ms)
         if self._exchange is not None:
             return Book(update_id, *self._exchange.depth(symbol, now_ms, limit))
-        market = self._markets[symbol]
+        market = self.markets[symbol]
         ladder = market.ladder(now_ms, limit)
         if ladder is None:
             return Book(update_id, [], [])
@@ -79,6 +82,26 @@ class Books:
         bids = zip((ladder.bid_price * to_price).tolist(), (ladder.bid_quantity * to_quantity).tolist(), strict=True)
         asks = zip((ladder.ask_price * to_price).tolist(), (ladder.ask_quantity * to_quantity).tolist(), strict=True)
         return Book(update_id, list(bids), list(asks))
+
+    def depth(self, symbol: str, now_ms: int, limit: int) -> dict[str, Any]:
+        """Return the book as ``depth`` answers it."""
+        return depth_document(self.book(symbol, now_ms, limit))
+
+    def best(self, symbol: str, now_ms: int) -> dict[str, str]:
+        """Return the best bid and ask as tickers write them; zeros where a side is empty."""
+        (bid, bid_quantity), (ask, ask_quantity) = best_texts(self.book(symbol, now_ms, 1))
+        return {"bidPrice": bid, "bidQty": bid_quantity, "askPrice": ask, "askQty": ask_quantity}
+
+
+def depth_document(book: Book) -> dict[str, Any]:
+    """Return a book as ``depth`` and the partial streams write it."""
+    return {"lastUpdateId": book.update_id, "bids": level_texts(book.bids), "asks": level_texts(book.asks)}
+
+
+def best_texts(book: Book) -> tuple[list[str], list[str]]:
+    """Return price and quantity of the best bid and ask; zeros where a side is empty."""
+    bid, ask = (level_texts(side[:1] or [(0, 0)])[0] for side in (book.bids, book.asks))
+    return bid, ask
 
 
 def level_texts(levels: list[Level]) -> list[list[str]]:

@@ -119,14 +119,18 @@ class Broadcast:
 
     def publish(self, now_ms: int, beats: Beats) -> None:
         """Tell what has happened up to `now_ms` and has not been told, then how things stand."""
-        history = [told for feed in self._feeds.values() for told in self._history(feed, now_ms)]
-        history.sort(key=lambda told: told[:2])
-        for _, _, name, event in history:
-            self._hub.publish(name, orjson.dumps(event).decode())
+        self.publish_history(now_ms)
         for feed in self._feeds.values():
             self._publish_state(feed, now_ms, beats)
         if self._all:
             self._publish_all(now_ms, beats)
+
+    def publish_history(self, upto_ms: int) -> None:
+        """Tell the trades and closed klines up to a time, which may lie before now, in order."""
+        history = [told for feed in self._feeds.values() for told in self._history(feed, upto_ms)]
+        history.sort(key=lambda told: told[:2])
+        for _, _, name, event in history:
+            self._hub.publish(name, _json(event))
 
     def _follow_symbol(self, symbol: str, wanted: list[Stream], now_ms: int) -> None:
         feed = self._feeds.get(symbol)
@@ -177,7 +181,7 @@ class Broadcast:
             if stream.kind is Kind.KLINE and (moved or beats.two_seconds):
                 self._publish_forming(feed, stream, now_ms)
             elif stream.kind in _STATE_EVENTS and (moved or beats.second):
-                self._hub.publish(stream.name, _json(_STATE_EVENTS[stream.kind](feed.market, now_ms)))
+                self._hub.publish(stream.name, _json(_STATE_EVENTS[stream.kind](feed.market, self._books, now_ms)))
         if book_moved or beats.second:
             self._publish_book(feed, symbol, now_ms, book_moved)
 
@@ -215,7 +219,7 @@ class Broadcast:
         for stream in self._all:
             if changed:
                 event = _ALL_EVENTS[stream.kind]
-                self._hub.publish(stream.name, _json([event(market, now_ms) for market in changed]))
+                self._hub.publish(stream.name, _json([event(market, self._books, now_ms) for market in changed]))
 
 
 def _open_of_now(market: Market, stream: Stream, now_ms: int) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from paper_exchange.api.books import Books
 from paper_exchange.api.order_count import Interval
 from paper_exchange.api.query import Query
 from paper_exchange.errors import ApiError, bad_combination, illegal
@@ -21,12 +22,17 @@ _DEPTH_DEFAULT, _DEPTH_MAX = 100, 5000
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What an endpoint may look at: the markets, the venue's time, and the limits it declares (0: none)."""
+    """What an endpoint may look at: markets and books, the venue's time, and the limits it declares (0: none)."""
 
-    markets: Mapping[str, Market]
+    books: Books
     now_ms: int
     weight_limit: int
     order_limits: Sequence[Interval] = ()
+
+    @property
+    def markets(self) -> Mapping[str, Market]:
+        """What is listed, by symbol."""
+        return self.books.markets
 
 
 Answer = bytes | dict[str, Any] | list[dict[str, Any]]
@@ -96,7 +102,7 @@ def depth(moment: Moment, query: Query) -> Answer:
     limit = query.limit(_DEPTH_DEFAULT, _DEPTH_MAX)
     _check_status(query)
     query.finish()
-    return tickers.depth(market, moment.now_ms, limit)
+    return moment.books.depth(market.instrument.symbol, moment.now_ms, limit)
 
 
 def recent_trades(moment: Moment, query: Query) -> Answer:
@@ -150,7 +156,12 @@ def day_ticker(moment: Moment, query: Query) -> Answer:
     """Answer with the statistics of 24 hours."""
     bad_type = ApiError(-1139, "Invalid ticker type.")
     full = query.choice("type", _TICKER_TYPES, bad_type) != "MINI"
-    return _tickers(moment, query, lambda market, now: tickers.day_ticker(market, now, full=full))
+
+    def document(market: Market, now_ms: int) -> dict[str, Any]:
+        best = moment.books.best(market.instrument.symbol, now_ms) if full else None
+        return tickers.day_ticker(market, now_ms, best)
+
+    return _tickers(moment, query, document)
 
 
 def price_ticker(moment: Moment, query: Query) -> Answer:
@@ -160,7 +171,12 @@ def price_ticker(moment: Moment, query: Query) -> Answer:
 
 def book_ticker(moment: Moment, query: Query) -> Answer:
     """Answer with best bids and asks."""
-    return _tickers(moment, query, tickers.book_ticker)
+
+    def document(market: Market, now_ms: int) -> dict[str, Any]:
+        symbol = market.instrument.symbol
+        return {"symbol": symbol, **moment.books.best(symbol, now_ms)}
+
+    return _tickers(moment, query, document)
 
 
 def _tickers(moment: Moment, query: Query, document: Callable[[Market, int], dict[str, Any]]) -> Answer:

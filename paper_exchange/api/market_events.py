@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from paper_exchange.api.books import Book, changes, level_texts
+from paper_exchange.api.books import Book, Books, best_texts, changes, depth_document, level_texts
 from paper_exchange.api.stream_names import Stream
 from paper_exchange.market import tickers
 from paper_exchange.market.market import Market, Trade
@@ -92,19 +92,19 @@ def _kline_event(market: Market, stream: Stream, row: list[Any], told_ms: int, n
     }
 
 
-def ticker_event(market: Market, now_ms: int) -> dict[str, Any]:
+def ticker_event(market: Market, books: Books, now_ms: int) -> dict[str, Any]:
     """Return the event of the 24 hours' statistics."""
-    document = tickers.day_ticker(market, now_ms, full=True)
+    document = tickers.day_ticker(market, now_ms, books.best(market.instrument.symbol, now_ms))
     return _event("24hrTicker", market, now_ms) | _renamed(document, _TICKER)
 
 
-def mini_ticker_event(market: Market, now_ms: int) -> dict[str, Any]:
+def mini_ticker_event(market: Market, _: Books, now_ms: int) -> dict[str, Any]:
     """Return the event of the 24 hours' statistics in few fields."""
-    document = tickers.day_ticker(market, now_ms, full=False)
+    document = tickers.day_ticker(market, now_ms, None)
     return _event("24hrMiniTicker", market, now_ms) | _renamed(document, _MINI_TICKER)
 
 
-def average_price_event(market: Market, now_ms: int) -> dict[str, Any]:
+def average_price_event(market: Market, _: Books, now_ms: int) -> dict[str, Any]:
     """Return the event of the average price."""
     document = tickers.average_price(market, now_ms)
     return _event("avgPrice", market, now_ms) | {
@@ -116,17 +116,13 @@ def average_price_event(market: Market, now_ms: int) -> dict[str, Any]:
 
 def book_ticker_event(symbol: str, book: Book) -> dict[str, Any]:
     """Return the event of the best bid and ask; zeros where a side is empty."""
-    (bid, bid_quantity), (ask, ask_quantity) = (level_texts(side[:1] or [(0, 0)])[0] for side in (book.bids, book.asks))
+    (bid, bid_quantity), (ask, ask_quantity) = best_texts(book)
     return {"u": book.update_id, "s": symbol, "b": bid, "B": bid_quantity, "a": ask, "A": ask_quantity}
 
 
 def partial_depth_event(book: Book, levels: int) -> dict[str, Any]:
     """Return the event of the best levels; it names no symbol, as at the venue."""
-    return {
-        "lastUpdateId": book.update_id,
-        "bids": level_texts(book.bids[:levels]),
-        "asks": level_texts(book.asks[:levels]),
-    }
+    return depth_document(Book(book.update_id, book.bids[:levels], book.asks[:levels]))
 
 
 def depth_event(symbol: str, before: Book, after: Book, now_ms: int) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from paper_exchange.api.accounts import Account, Accounts
+from paper_exchange.api.books import Books
 from paper_exchange.api.order_count import OrderCounts
 from paper_exchange.api.request_weight import RequestWeights
 from paper_exchange.api.signing import ServerTime
 from paper_exchange.api.user_events import UserEvents
 from paper_exchange.clock import Clock
 from paper_exchange.market.market import Market
+from paper_exchange.trading.events import Event
 from paper_exchange.trading.exchange import Exchange
 from paper_exchange.trading.fees import FeeSchedule
 from paper_exchange.trading.house import MarketLiquidity
@@ -28,6 +30,8 @@ class Venue:
     ----------
     markets
         What is listed, by symbol; asked for all, the venue answers in this order.
+    books
+        Their order books.
     clock
         The venue's time. Each request is answered for the one instant at which it is read.
     exchange
@@ -45,6 +49,7 @@ class Venue:
     """
 
     markets: Mapping[str, Market]
+    books: Books
     clock: Clock
     exchange: Exchange
     accounts: Accounts
@@ -110,4 +115,11 @@ def open_venue(
         for asset, amount in account.deposits.items():
             if asset not in held and amount:
                 exchange.deposit(account.name, asset, amount, clock.now_ms())
-    return Venue(markets, clock, exchange, known, users, counted, weights or RequestWeights(), wall_ns)
+    books = Books(markets, exchange)
+
+    def on_event(event: Event) -> None:
+        books.on_event(event)
+        users.on_event(event)
+
+    exchange.on_event = on_event
+    return Venue(markets, books, clock, exchange, known, users, counted, weights or RequestWeights(), wall_ns)

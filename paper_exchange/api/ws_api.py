@@ -95,16 +95,16 @@ class Session:
         The venue.
     address
         Whom the requests weigh on.
-    send
-        Takes a document that is to be sent, after those it took before.
+    put
+        Takes a text that is to be sent, after those it took before.
     shows_limits
         Whether answers tell the rate limits, unless a request says otherwise.
     """
 
-    def __init__(self, venue: Venue, address: str, send: Callable[[Document], None], *, shows_limits: bool) -> None:
+    def __init__(self, venue: Venue, address: str, put: Callable[[str], None], *, shows_limits: bool) -> None:
         self._venue = venue
         self._address = address
-        self._send = send
+        self._put = put
         self._shows_limits = shows_limits
         self._connected_ms = _wall_ms(venue)
         self._subscriptions: dict[int, tuple[str, Listener]] = {}
@@ -141,15 +141,16 @@ class Session:
             self._venue.users.unsubscribe(account, listener)
         self._subscriptions.clear()
 
+    def _send(self, document: Document) -> None:
+        self._put(orjson.dumps(document).decode())
+
     def _result(self, message: Message, query: Query, limits: list[Document]) -> Any:
         venue = self._venue
         public, signed = _PUBLIC.get(message.method), _SIGNED.get(message.method)
         own = self._own.get(message.method)
         if public is not None:
             venue.weights.charge(self._address, public.weight(query))
-            moment = market_data.Moment(
-                venue.markets, venue.clock.now_ms(), venue.weights.limit, venue.counts.intervals
-            )
+            moment = market_data.Moment(venue.books, venue.clock.now_ms(), venue.weights.limit, venue.counts.intervals)
             body = public.answer(moment, query)
             return orjson.Fragment(body) if isinstance(body, bytes) else body
         if signed is not None:
@@ -244,9 +245,7 @@ def route(venue: Venue) -> Callable[[WebSocket], Awaitable[None]]:
         await socket.accept()
         outbox = Outbox()
         shows_limits = socket.query_params.get("returnRateLimits") != "false"
-        session = Session(
-            venue, address, lambda document: outbox.put(orjson.dumps(document).decode()), shows_limits=shows_limits
-        )
+        session = Session(venue, address, outbox.put, shows_limits=shows_limits)
         reader = asyncio.create_task(_read(socket, session))
         tasks = (reader, asyncio.create_task(_write(socket, outbox)), asyncio.create_task(outbox.given_up()))
         try:

@@ -1,5 +1,6 @@
-"""Writes tickers, trades and the book as the venue's documents."""
+"""Writes tickers and trades as the venue's documents."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from paper_exchange.market.klines import Bar
@@ -8,36 +9,13 @@ from paper_exchange.units import VENUE_DECIMALS, text
 
 _AVERAGE_MINUTES = 5
 
+Best = Mapping[str, str]
+
 
 def price_ticker(market: Market, now_ms: int) -> dict[str, Any]:
     """Return the last price; zero before the first bar opens."""
     minute = market.minute(now_ms)
     return {"symbol": market.instrument.symbol, "price": _price(market, minute.close if minute else 0)}
-
-
-def book_ticker(market: Market, now_ms: int) -> dict[str, Any]:
-    """Return the best bid and ask."""
-    bid, ask = _best(market, now_ms)
-    return {
-        "symbol": market.instrument.symbol,
-        "bidPrice": bid[0],
-        "bidQty": bid[1],
-        "askPrice": ask[0],
-        "askQty": ask[1],
-    }
-
-
-def depth(market: Market, now_ms: int, limit: int) -> dict[str, Any]:
-    """Return the order book, the best price of each side first."""
-    ladder = market.ladder(now_ms, limit)
-    if ladder is None:
-        return {"lastUpdateId": 0, "bids": [], "asks": []}
-    sides = ((ladder.bid_price, ladder.bid_quantity), (ladder.ask_price, ladder.ask_quantity))
-    bids, asks = (
-        [[_price(market, p), _quantity(market, q)] for p, q in zip(ps.tolist(), qs.tolist(), strict=True)]
-        for ps, qs in sides
-    )
-    return {"lastUpdateId": market.update_id(now_ms), "bids": bids, "asks": asks}
 
 
 def average_price(market: Market, now_ms: int) -> dict[str, Any]:
@@ -51,10 +29,15 @@ def average_price(market: Market, now_ms: int) -> dict[str, Any]:
     }
 
 
-def day_ticker(market: Market, now_ms: int, *, full: bool) -> dict[str, Any]:
-    """Return the statistics of the last 24 hours; `full` adds changes, averages and the best prices.
+def day_ticker(market: Market, now_ms: int, best: Best | None) -> dict[str, Any]:
+    """Return the statistics of the last 24 hours, in few fields, or with changes and averages where `best` is given.
 
     Where nothing was traded in them, volumes are zero and the prices hold the last one.
+
+    Parameters
+    ----------
+    best
+        The best bid and ask, as `bidPrice`, `bidQty`, `askPrice` and `askQty`.
     """
     day = market.day(now_ms)
     bar = day.bar
@@ -78,9 +61,9 @@ def day_ticker(market: Market, now_ms: int, *, full: bool) -> dict[str, Any]:
     }
     name = {"symbol": market.instrument.symbol}
     close = {"lastPrice": _price(market, bar.close)}
-    if not full:
+    if best is None:
         return name | prices | close | window
-    return name | _changes(market, now_ms, bar, day.previous_close) | prices | window
+    return name | _changes(market, now_ms, bar, day.previous_close, best) | prices | window
 
 
 def trade_document(market: Market, trade: Trade) -> dict[str, Any]:
@@ -110,10 +93,9 @@ def aggregate_document(market: Market, trade: Trade) -> dict[str, Any]:
     }
 
 
-def _changes(market: Market, now_ms: int, bar: Bar, previous_close: int | None) -> dict[str, Any]:
+def _changes(market: Market, now_ms: int, bar: Bar, previous_close: int | None, best: Best) -> dict[str, Any]:
     change = bar.close - bar.open
     average = market.mean_price(bar) if bar.volume else 0
-    bid, ask = _best(market, now_ms)
     trade = market.last_trade(now_ms)
     return {
         "priceChange": _price(market, change),
@@ -122,10 +104,7 @@ def _changes(market: Market, now_ms: int, bar: Bar, previous_close: int | None) 
         "prevClosePrice": _price(market, previous_close if previous_close is not None else bar.open),
         "lastPrice": _price(market, bar.close),
         "lastQty": _quantity(market, trade.quantity if trade else 0),
-        "bidPrice": bid[0],
-        "bidQty": bid[1],
-        "askPrice": ask[0],
-        "askQty": ask[1],
+        **best,
     }
 
 
@@ -136,17 +115,6 @@ def _percent(change: int, of: int) -> str:
     thousandths = (abs(change) * 200_000 + of) // (2 * of)
     sign = "-" if change < 0 and thousandths else ""
     return f"{sign}{thousandths // 1000}.{thousandths % 1000:03d}"
-
-
-def _best(market: Market, now_ms: int) -> tuple[tuple[str, str], tuple[str, str]]:
-    nothing = (_price(market, 0), _quantity(market, 0))
-    ladder = market.ladder(now_ms, 1)
-    if ladder is None:
-        return nothing, nothing
-    ask = (_price(market, int(ladder.ask_price[0])), _quantity(market, int(ladder.ask_quantity[0])))
-    if len(ladder.bid_price) == 0:
-        return nothing, ask
-    return (_price(market, int(ladder.bid_price[0])), _quantity(market, int(ladder.bid_quantity[0]))), ask
 
 
 def _price(market: Market, ticks: int) -> str:

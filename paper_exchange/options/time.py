@@ -67,9 +67,7 @@ def read_timing(speed: float, start: str, origin_ms: int | None, wall_time: bool
         return Timing(1, start, origin_ms, on_wall_time=True, move_ms=move_ms)
     on_wall_time = start == "now" or (speed == 1 and not start and origin_ms is None and all_invented)
     if origin_ms is not None and (speed == 0 or on_wall_time):
-        raise StartError(
-            "--origin says when a running clock was at --start; it needs --speed, or --wall-time."
-        )
+        raise StartError("--origin says when a running clock was at --start; it needs --speed, or --wall-time.")
     return Timing(speed, start, origin_ms, on_wall_time)
 
 

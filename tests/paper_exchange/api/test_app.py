@@ -10,6 +10,7 @@ import httpx
 import pytest
 from venue_tools import MINUTE_MS, Ask, asker
 
+from paper_exchange.api.books import Books
 from paper_exchange.api.market_data import ENDPOINTS, Moment, exchange_info
 from paper_exchange.api.query import Query
 from paper_exchange.api.request_weight import RequestWeights
@@ -268,7 +269,7 @@ def test_a_status_that_does_not_match_is_refused(ask: Ask) -> None:
 
 def test_each_refusal_is_an_error_of_its_own(month: Market) -> None:
     """One that is raised again and again would keep every request's traceback for as long as the venue runs."""
-    moment = Moment({"BTCUSDT": month}, month.tape.end_ms, weight_limit=0)
+    moment = Moment(Books({"BTCUSDT": month}), month.tape.end_ms, weight_limit=0)
     refusals = []
     for _ in range(2):
         with pytest.raises(ApiError, match="Invalid symbolStatus") as refused:
