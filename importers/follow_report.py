@@ -125,8 +125,7 @@ class FollowReport:
         delay_ms = stored_at_ms - close_ms
         counts = self._counts[symbol]
         counts.count(open_ms, origin)
-        if origin == "stream":
-            self.summary.delays.add(delay_ms)
+        self.summary.delays.add(delay_ms)
         if not self._shows_bars:
             return
         if self._as_json:

@@ -13,7 +13,7 @@ _FILTERS = [
 _LENGTHS = {"1m": 60_000, "1d": 86_400_000}
 
 
-class ScriptedVenue:
+class ScriptedMarket:
     """Bars without an end from `start_ms` on, up to the one that contains `now_ms`; minute i opens at 100 + i.
 
     `missing` holds opens that the venue does not have, `wrong` those whose high lies below their low. `faults` are
@@ -32,22 +32,6 @@ class ScriptedVenue:
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.most_rows = 1000
         self.delay_s = 0.0
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self._server.server_port}"
 
     def kline_requests(self) -> list[dict[str, str]]:
         """The parameters of the kline requests so far."""
@@ -80,13 +64,37 @@ class ScriptedVenue:
         limit = min(int(parameters.get("limit", 500)), self.most_rows)
         first = max(self.start_ms, -(-int(parameters["startTime"]) // step) * step)
         opens = (open_ms for open_ms in range(first, self.now_ms + 1, step) if open_ms not in self.missing)
-        return [self._kline(open_ms, step) for open_ms, _ in zip(opens, range(limit), strict=False)]
+        return [self.kline(open_ms, step) for open_ms, _ in zip(opens, range(limit), strict=False)]
 
-    def _kline(self, open_ms: int, step: int) -> list[Any]:
+    def kline(self, open_ms: int, step: int) -> list[Any]:
+        """Return a bar as REST gives it."""
         price = 100 + (open_ms - self.start_ms) // step
         high = price - 5 if open_ms in self.wrong else price + 1
         prices = [f"{value:.2f}" for value in (price, high, price - 1, price + 0.5)]
         return [open_ms, *prices, "2.5", open_ms + step - 1, "250.0", 3, "1.0", "100.0", "0"]
+
+
+class ScriptedVenue(ScriptedMarket):
+    """The market, over HTTP, inside a `with` block."""
+
+    def __init__(self, start_ms: int) -> None:
+        super().__init__(start_ms)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._server.server_port}"
 
 
 def _ok(body: object) -> tuple[int, dict[str, str], str]:
