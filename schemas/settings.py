@@ -135,6 +135,11 @@ class ExternalSignalSettings(_Settings):
     db: str = Field("quantflow", description="Name of the database.")
     collection: str = Field("crypto_signals", description="Collection that holds the signals.")
     strategy_id: str = Field("", description="Whose signals are traded; must be set.")
+    consumer: str = Field(
+        "",
+        max_length=200,
+        description="The bot's name in receipts, fills and positions. Unset: its bot_name, in dry-run with -dry.",
+    )
     tolerance_bars: int = Field(1, ge=0, le=100, description="A signal serves candles at most this many bars away.")
     max_delay_bars: float = Field(3.0, gt=0, description="A signal is void this many bars after it became available.")
     clock_skew_s: float = Field(2.0, ge=0, description="Clock difference allowed in live and dry-run, in seconds.")
@@ -152,14 +157,22 @@ class ExternalSignalSettings(_Settings):
     min_hold_bars: int = Field(
         0, ge=0, description="At least this many bars lie between an entry signal that acted and the next exit."
     )
+    on_silence: Literal["hold", "exit"] = Field(
+        "hold", description="What becomes of open positions when research falls silent: they are held, or closed."
+    )
+    silence_bars: int = Field(
+        10, ge=1, description="Research is silent when its newest exported bar closed more than this many bars ago."
+    )
     as_known: bool = Field(False, description="In a backtest, use a signal only from the time it was really written.")
     mongo_timeout_ms: int = Field(
-        400, gt=0, description="How long one read waits for MongoDB in live and dry-run, in milliseconds."
+        400,
+        gt=0,
+        description="How long one read or claim waits for MongoDB in live and dry-run, in milliseconds.",
     )
     retry_after_s: float = Field(
         5.0,
         ge=0,
-        description="How long no new read is tried after a failed one in live and dry-run, in seconds.",
+        description="How long no new read, claim or write is tried after a failed one in live and dry-run, in seconds.",
     )
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from bson.codec_options import DatetimeConversion
 from bson.datetime_ms import DatetimeMS
-from pymongo import ASCENDING
+from pymongo import ASCENDING, DESCENDING
+from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
-from schemas.collections import SIGNAL_KEY, SIGNAL_REVISIONS
+from schemas.collections import SIGNAL_EXPORTS, SIGNAL_KEY, SIGNAL_REVISIONS
 from schemas.errors import StoreError
 from schemas.mongo import open_client, redact_uri, sentence
 from schemas.settings import ExternalSignalSettings
@@ -112,11 +113,30 @@ class SignalFeed:
     def strategies(self) -> list[str]:
         """Return the strategy_id of every strategy that has signals, sorted."""
         with self._sentences():
-            return sorted(map(str, self._database[self._settings.collection].distinct("strategy_id")))
+            return sorted(map(str, self.database[self._settings.collection].distinct("strategy_id")))
+
+    def newest_export(self) -> int | None:
+        """Return the newest bar that research has exported an opinion on, though it may be that nothing changed.
+
+        Returns
+        -------
+        int or None
+            The bar's open, ms; None where `signal_exports` knows of none.
+        """
+        mine = {"strategy_id": self._settings.strategy_id, "timeframe": self._timeframe}
+        with self._sentences():
+            found = self.database[SIGNAL_EXPORTS].find_one(mine, {"last_ts": True}, sort=[("last_ts", DESCENDING)])
+        last = None if found is None else found.get("last_ts")
+        return int(last) if isinstance(last, DatetimeMS) else None
 
     @property
-    def _database(self) -> Any:
+    def database(self) -> Database[dict[str, Any]]:
+        """The database, over this feed's connection; its times are read as DatetimeMS."""
         return self._client[self._settings.db]
+
+    def sentence(self, error: PyMongoError) -> StoreError:
+        """Return what an error of the driver means, without any password."""
+        return sentence(error, self._uri, "EXT_SIG_MONGO_URI")
 
     def _query(self, pair: str | dict[str, Any], ts: dict[str, DatetimeMS]) -> dict[str, Any]:
         query = {"strategy_id": self._settings.strategy_id, "pair": pair, "timeframe": self._timeframe}
@@ -127,7 +147,7 @@ class SignalFeed:
         fields = {"_id": False} | dict.fromkeys((*_FIELDS, *history, *more), True)
         # The hint makes a database without the index an error at once, not a slow scan in every loop.
         hint = [*_KEY_INDEX, ("version", ASCENDING)] if collection == SIGNAL_REVISIONS else _KEY_INDEX
-        found: Iterable[Mapping[str, Any]] = self._database[collection].find(query, fields, hint=hint)
+        found: Iterable[Mapping[str, Any]] = self.database[collection].find(query, fields, hint=hint)
         return found
 
     def _signals(
@@ -156,7 +176,7 @@ class SignalFeed:
                 f"{self._settings.db}.{self._settings.collection} at {redact_uri(self._uri)} lacks the index on "
                 f"{', '.join(SIGNAL_KEY)}, by which signals are read. Make it with `quantflow db init`."
             )
-        return sentence(error, self._uri, "EXT_SIG_MONGO_URI")
+        return self.sentence(error)
 
 
 def signals_of(

@@ -5,39 +5,29 @@ every mode; this file reads once where Freqtrade lets it, and lays the answer be
 """
 
 import logging
-from collections.abc import Iterable
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from freqtrade.configuration import TimeRange
 from freqtrade.enums import TRADE_MODES, RunMode
-from freqtrade.exceptions import OperationalException
-from freqtrade.persistence import LocalTrade, Trade
+from freqtrade.exceptions import FreqtradeException, OperationalException
+from freqtrade.persistence import Order, Trade
 from freqtrade.strategy import IStrategy
 
-from schemas.errors import QuantFlowError, SettingsError, StoreError
-from schemas.live_feed import LiveFeed
-from schemas.mongo import redact_uri
-from schemas.settings import ExternalSignalSettings
-from schemas.signal_actions import (
-    LONG,
-    LONG_AGO,
-    SHORT,
-    ActionRules,
-    Decisions,
-    Memory,
-    Signals,
-    chosen_signals,
-    decisions,
-)
+from schemas.bot_settings import consumer_name, strategy_settings
+from schemas.errors import QuantFlowError, StoreError
+from schemas.live_signals import CandleFlags
+from schemas.live_trading import LiveTrading
+from schemas.run_id import new_run_id
+from schemas.signal_actions import LONG, SHORT, ActionRules, Decisions, Signals, chosen_signals, decisions
 from schemas.signal_feed import NO_SIGNALS, SignalFeed
-from schemas.signal_memory import memory_of
 from schemas.signal_rule import NO_SIGNAL, Milliseconds, SignalWindow
 from schemas.signal_tag import SignalTag
 from schemas.timeframes import Timeframe
+from schemas.trade_facts import Consumer
 
 logger = logging.getLogger(__name__)
 
@@ -84,8 +74,6 @@ class ExternalSignalStrategy(IStrategy):  # type: ignore[misc]  # Freqtrade has 
             self._timeframe_ms = Timeframe.parse(self.timeframe).seconds * 1000
             self._window, self._rules = self._window_and_rules()
             self._history: dict[str, Signals] = {}
-            self._newest: dict[str, Signals] = {}
-            self._memories: dict[str, Memory] = {}
             if self._is_trading:
                 self._start_live()
             else:
@@ -93,37 +81,39 @@ class ExternalSignalStrategy(IStrategy):  # type: ignore[misc]  # Freqtrade has 
         except (QuantFlowError, ValueError) as error:
             raise ExternalSignalError(str(error)) from None
 
-    def bot_loop_start(self, current_time: datetime, **_: Any) -> None:
-        """Read the newest signals of the whole whitelist, once a loop; in a backtest they are here already.
+    def bot_loop_start(self, **_: Any) -> None:
+        """Record what orders did, and read the newest signals of the whole whitelist; nothing in a backtest.
 
-        All that can fail is done here: Freqtrade logs an error of this function and goes on, with no signals then,
-        while after an error in `populate_*` it would go on with the flags of the loop before.
+        All that can fail is done here, and outlived here: after an error in `populate_*` Freqtrade would go on with
+        the flags of the loop before.
         """
-        if not self._is_trading:
-            return
-        self._newest = {}
-        newest = self._live.read(self.dp.current_whitelist(), _epoch_ms(current_time))
-        if newest:
-            self._memories = self._remembered(current_time)
-        self._newest = newest
+        if self._is_trading:
+            self._live.loop(self.dp.current_whitelist(), _trades_since, self._book)
 
     def populate_indicators(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:
         """Lay the decisions beside the candles: all of them in a backtest, the last one in live."""
         opens = dataframe["date"].dt.tz_localize(None).to_numpy("datetime64[ms]").astype(np.int64)
-        first = len(opens) - 1 if self._is_trading else 0
-        decide = self._decide_live if self._is_trading else self._decide_history
-        signals, decided = decide(metadata["pair"], opens[first:])
         tags = np.full(len(opens), None, object)
-        for row in np.flatnonzero(decided.signal != NO_SIGNAL).tolist():
-            tags[first + row] = self._tag(signals, int(decided.signal[row]))
+        columns: dict[str, np.ndarray[Any, Any]] = {
+            "enter": np.zeros(len(opens), np.int8),
+            "stake": np.ones(len(opens)),
+        }
+        columns |= {f"leave_{side}": np.zeros(len(opens), np.int8) for side in ("long", "short")}
+        if not self._is_trading:
+            signals, decided = self._decide_history(metadata["pair"], opens)
+            for row in np.flatnonzero(decided.signal != NO_SIGNAL).tolist():
+                tags[row] = self._tag(signals, int(decided.signal[row]))
+            for name, column in columns.items():
+                column[:] = getattr(decided, name)
+        elif len(opens):
+            flags = self._decide_live(metadata["pair"], int(opens[-1]))
+            tags[-1] = flags.tag
+            for name, column in columns.items():
+                column[-1] = getattr(flags, name)
         # Freqtrade asks for the length of a tag unless it is None, so it must not become NaN: keep the type object.
         dataframe["signal_tag"] = pd.Series(tags, index=dataframe.index, dtype=object)
-        dataframe["signal_stake"] = 1.0
-        dataframe.loc[dataframe.index[first:], "signal_stake"] = decided.stake
-        for name in ("enter", "leave_long", "leave_short"):
-            flags = np.zeros(len(opens), np.int8)
-            flags[first:] = getattr(decided, name)
-            dataframe[f"signal_{name}"] = flags
+        for name, column in columns.items():
+            dataframe[f"signal_{name}"] = column
         return dataframe
 
     def populate_entry_trend(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:  # noqa: ARG002
@@ -140,10 +130,39 @@ class ExternalSignalStrategy(IStrategy):  # type: ignore[misc]  # Freqtrade has 
         dataframe["exit_tag"] = dataframe["signal_tag"]
         return dataframe
 
-    def custom_stake_amount(self, *, pair: str, proposed_stake: float, **_: Any) -> float:
-        """Return the part of the stake that the weight of the signal on the last closed candle asks for."""
+    def custom_stake_amount(self, *, pair: str, proposed_stake: float, entry_tag: str | None, **_: Any) -> float:
+        """Return the part of the stake that the weight of the entry's signal asks for; a person's entry has none."""
         candles, _ = self.dp.get_analyzed_dataframe(pair, self.timeframe)
-        return proposed_stake * float(candles["signal_stake"].iloc[-1]) if len(candles) else proposed_stake
+        if not len(candles) or candles["signal_tag"].iloc[-1] != entry_tag:
+            return proposed_stake
+        return proposed_stake * float(candles["signal_stake"].iloc[-1])
+
+    def confirm_trade_entry(self, *, pair: str, entry_tag: str | None, **_: Any) -> bool:
+        """Let an entry's order leave if its signal has not been used: by this bot, before, or by another."""
+        if not self._is_trading:
+            return True
+        try:
+            return self._live.may_enter(pair, entry_tag)
+        except Exception:  # Freqtrade takes an error here for a yes, and this is the last gate before the order
+            logger.exception(f"{pair} is not entered: whether {entry_tag} may still be used could not be found out.")
+            return False
+
+    def confirm_trade_exit(self, *, pair: str, exit_reason: str, **_: Any) -> bool:
+        """Note that an exit's order leaves; an exit is never held back."""
+        if self._is_trading:
+            self._live.exiting(pair, exit_reason)
+        return True
+
+    def order_filled(self, *, trade: Trade, **_: Any) -> None:
+        """Record what an order filled, at once; what is missed here is made up for in the next loop."""
+        if self._is_trading:
+            self._live.filled(trade)
+
+    def ft_bot_cleanup(self) -> None:
+        """Write what waits, as far as it goes in a moment: there is no callback of Freqtrade's for the end."""
+        super().ft_bot_cleanup()
+        if hasattr(self, "_live"):
+            self._live.close()
 
     def _tag(self, signals: Signals, signal: int) -> str:
         """Return what a trade is marked with: the signal's key, which is how a bot knows later what acted already.
@@ -228,66 +247,56 @@ class ExternalSignalStrategy(IStrategy):  # type: ignore[misc]  # Freqtrade has 
     # What a bot does: the newest signals are read once a loop, and the last candle is decided at the clock's time.
 
     def _start_live(self) -> None:
-        feed = SignalFeed(self._settings, self.timeframe, live=True)
-        self._live = LiveFeed(feed, self._window, self._settings.retry_after_s)
-        self._flagged: dict[str, tuple[int, int]] = {}
-
-    def _decide_live(self, pair: str, opens: Milliseconds) -> tuple[Signals, Decisions]:
-        """Decide the last closed candle now, with the position that Freqtrade really has."""
-        signals = self._newest.get(pair, NO_SIGNALS)
-        chosen = chosen_signals(signals, opens, np.full(opens.shape, _epoch_ms(datetime.now(UTC))), self._window)
-        memory = self._memories.get(pair, Memory())
-        ts_ms, candle_ms = self._flagged.get(pair, (LONG_AGO, LONG_AGO))
-        if candle_ms not in opens:  # a signal stays set for the candle on which it was set first, and for no other
-            memory = replace(memory, settled_ts=max(memory.settled_ts, ts_ms))
-        decided = decisions(signals, chosen, opens, self._rules, memory)
-        for row in np.flatnonzero(decided.signal != NO_SIGNAL).tolist():
-            self._flagged[pair] = (int(signals.ts[decided.signal[row]]), int(opens[row]))
-        return signals, decided
-
-    def _remembered(self, now: datetime) -> dict[str, Memory]:
-        """Return, by pair, what Freqtrade's own trades tell of earlier signals; it outlives a restart."""
-        bars = self._rules.cooldown_bars + self._window.tolerance_bars + 2
-        since = now - timedelta(milliseconds=bars * self._timeframe_ms + self._window.max_delay_ms)
-        by_pair: dict[str, list[LocalTrade]] = {}
-        for trade in Trade.get_trades_proxy(is_open=True) + Trade.get_trades_proxy(is_open=False, close_date=since):
-            by_pair.setdefault(trade.pair, []).append(trade)
-        return {
-            pair: memory_of(trades, self._settings.strategy_id, self._timeframe_ms) for pair, trades in by_pair.items()
-        }
-
-
-def strategy_settings(config: dict[str, Any]) -> ExternalSignalSettings:
-    """Return the settings from the environment, `.env` and the config's `external_signals`, in this order.
-
-    Raises
-    ------
-    SettingsError
-        Where a key is unknown, a value can not be used, or nobody says whose signals to trade.
-    """
-    given = config.get("external_signals", {})
-    if not isinstance(given, dict):
-        raise SettingsError(f"external_signals in the config must be a block {{...}}, found {given!r}.")
-    unknown = sorted(set(given) - set(ExternalSignalSettings.model_fields))
-    if unknown:
-        raise SettingsError(
-            f"external_signals in the config has the unknown key {unknown[0]}. "
-            f"Known are: {', '.join(ExternalSignalSettings.model_fields)}."
+        self._book = _FreqtradeBook(self)
+        consumer = Consumer(
+            consumer_name(self.config, self._settings),
+            self._settings.strategy_id,
+            self.timeframe,
+            self._timeframe_ms,
+            new_run_id(),
         )
-    uri = str(given.get("mongo_uri", ""))
-    if redact_uri(uri) != uri:
-        logger.warning(
-            "external_signals.mongo_uri in the config holds a password, and Freqtrade copies its config into every "
-            "backtest result. Set EXT_SIG_MONGO_URI in the environment instead."
+        self._live = LiveTrading(
+            self._settings,
+            consumer,
+            self._window,
+            self._rules,
+            folder=self.config["user_data_dir"],
+            venue=str(self.config.get("exchange", {}).get("name", "")),
         )
-    settings = ExternalSignalSettings.load(**given)
-    if not settings.strategy_id:
-        raise SettingsError(
-            "ExternalSignalStrategy needs to know whose signals it trades, found no strategy_id. Set "
-            "EXT_SIG_STRATEGY_ID, or external_signals.strategy_id in the config."
-        )
-    return settings
+        self._live.start(_trades_since)
+
+    def _decide_live(self, pair: str, candle_ms: int) -> CandleFlags:
+        try:
+            return self._live.decide(pair, candle_ms)
+        except Exception:  # an error that left here would leave the flags of the loop before in force
+            logger.exception(f"{pair} is left alone in this loop.")
+            return CandleFlags()
 
 
-def _epoch_ms(time: datetime) -> int:
-    return round(time.timestamp() * 1000)
+class _FreqtradeBook:
+    """Answers from Freqtrade's own records what became of an entry."""
+
+    def __init__(self, strategy: ExternalSignalStrategy) -> None:
+        self._strategy = strategy
+
+    def entered(self, pair: str, tag: str) -> Any:
+        """Return the trade that was opened with a tag."""
+        return Trade.get_trades([Trade.pair == pair, Trade.enter_tag == tag]).first()
+
+    def lost_orders(self, pair: str, since: datetime) -> Sequence[Mapping[str, Any]] | None:
+        """Return the venue's orders that are in no trade; in dry-run there are none."""
+        try:
+            orders = self._strategy.dp._exchange.fetch_orders(pair, since)  # there is no public way to ask
+        except FreqtradeException as error:
+            logger.warning(f"The venue does not say which orders of {pair} it has: {error}")
+            return None
+        return [order for order in orders if Order.order_by_id(str(order["id"]), pair) is None]
+
+    def is_locked(self, pair: str, candle: datetime, side: str) -> bool:
+        """Whether a lock covers the candle."""
+        return bool(self._strategy.is_pair_locked(pair, candle_date=candle, side=side))
+
+
+def _trades_since(since: datetime) -> list[Trade]:
+    """Return all open trades, and those that were closed after a time."""
+    return [*Trade.get_trades_proxy(is_open=True), *Trade.get_trades_proxy(is_open=False, close_date=since)]

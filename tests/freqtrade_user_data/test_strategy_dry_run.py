@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from bot_folder import BotFolder, signal
 
-from schemas.collections import SIGNALS, Store
+from schemas.collections import FILLS, SIGNALS, Store
 
 pytestmark = [pytest.mark.mongo, pytest.mark.freqtrade, pytest.mark.venue]
 
@@ -116,6 +116,7 @@ def test_a_bot_outlives_mongodb_and_trades_once(bot: Bot, line: Line, db: Store)
         db[SIGNALS].insert_one(signal("BTC/USDT", closed, action="enter_long"))
         bot.wait_for("A trade", lambda: len(bot.trades()) == 1, 20)
         assert bot.trades() == [("BTC/USDT", 1, f"btc_momentum@{closed:%Y-%m-%dT%H:%MZ}#1", None)]
+        bot.wait_for("Its fill", lambda: db[FILLS].count_documents({"ts": closed}) == 1, 20)
         assert bot.stop() == 130
     assert len(bot.trades()) == 1
     assert bot.log().count("No signals until") == 1

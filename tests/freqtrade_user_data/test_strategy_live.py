@@ -60,13 +60,17 @@ def loop(
     monkeypatch.setenv("EXT_SIG_RETRY_AFTER_S", "0")
     init_db("sqlite://")
     block = {"strategy_id": "btc_momentum", "cooldown_bars": 5}
-    config: dict[str, Any] = {"runmode": RunMode.DRY_RUN, "timeframe": "1m", "external_signals": block}
+    config: dict[str, Any] = {
+        "runmode": RunMode.DRY_RUN, "dry_run": True, "timeframe": "1m", "external_signals": block,
+        "user_data_dir": tmp_path, "exchange": {"name": "binance"},
+    }  # fmt: skip
     strategy = strategy_file.ExternalSignalStrategy(config)
     strategy.timeframe = "1m"
     strategy.dp = DataProvider(config, None, SimpleNamespace(whitelist=[PAIR]))
+    strategy.freqai = SimpleNamespace(shutdown=lambda: None)
     strategy.ft_bot_start()
     yield Loop(strategy)
-    strategy._live._feed.close()
+    strategy.ft_bot_cleanup()
     Trade.session.remove()
 
 

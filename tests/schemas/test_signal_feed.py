@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from schemas.bounded_call import BoundedCalls
 from schemas.collections import SIGNAL_KEY, SIGNAL_REVISIONS, SIGNALS, Store
 from schemas.errors import SettingsError, StoreError
 from schemas.live_feed import LiveFeed
@@ -230,6 +231,12 @@ def test_an_address_that_can_not_be_used_names_the_setting(uri: str, live: bool)
     assert "hunter2" not in str(refused.value)
 
 
+def live_feed(feed: SignalFeed, window: SignalWindow, retry_after_s: float = 5.0, **more: Any) -> LiveFeed:
+    """A loop's feed with patience enough for any machine."""
+    calls = BoundedCalls(60.0)
+    return LiveFeed(feed, window, calls, timeout_s=10.0, retry_after_s=retry_after_s, **more)
+
+
 @pytest.fixture
 def given_nobody() -> ExternalSignalSettings:
     return ExternalSignalSettings(mongo_uri=SecretStr(NOBODY), strategy_id="mine", mongo_timeout_ms=50)
@@ -240,7 +247,7 @@ def test_a_loop_lives_on_while_nobody_answers(
 ) -> None:
     """Failed reads give no signals; the log says it once, without the password."""
     with SignalFeed(given_nobody, "1m", live=True) as feed, caplog.at_level(logging.WARNING):
-        live = LiveFeed(feed, SignalWindow(MINUTE_MS), retry_after_s=0.0)
+        live = live_feed(feed, SignalWindow(MINUTE_MS), retry_after_s=0.0)
         assert [live.read(["BTC/USDT"], START_MS) for _ in range(3)] == [{}, {}, {}]
     assert len(caplog.messages) == 1
     assert "hunter2" not in caplog.text
@@ -254,7 +261,7 @@ def test_a_failed_read_is_tried_again_after_a_while(
     db["strange"].insert_one(signal(1))
     seconds = [100.0]
     with SignalFeed(changed(given, collection="strange"), "1m", live=True) as feed, caplog.at_level(logging.WARNING):
-        live = LiveFeed(feed, SignalWindow(MINUTE_MS), retry_after_s=5.0, clock=lambda: seconds[0])
+        live = live_feed(feed, SignalWindow(MINUTE_MS), clock=lambda: seconds[0])
         now_ms = START_MS + 2 * MINUTE_MS
         assert live.read(["BTC/USDT"], now_ms) == {}
         db["strange"].create_index([(name, 1) for name in SIGNAL_KEY], unique=True)
@@ -271,5 +278,5 @@ def test_a_loop_reads_what_can_be_usable_now(db: Store, given: ExternalSignalSet
     db[SIGNALS].insert_many([signal(minute) for minute in range(10)])
     window = SignalWindow(MINUTE_MS, max_delay_ms=2 * MINUTE_MS, skew_ms=2_000)
     with SignalFeed(given, "1m", live=True) as feed:
-        found = LiveFeed(feed, window, retry_after_s=5.0).read(["BTC/USDT"], START_MS + 6 * MINUTE_MS - 1_000)
+        found = live_feed(feed, window).read(["BTC/USDT"], START_MS + 6 * MINUTE_MS - 1_000)
     assert [(ts - START_MS) // MINUTE_MS for ts in found["BTC/USDT"].ts.tolist()] == [3, 4, 5]
