@@ -89,7 +89,8 @@ class Market:
         oldest such klines, without it the newest. A kline that opens at `now_ms` is there already.
         """
         rows = self._table(interval, offset)
-        seen = int(np.searchsorted(rows.open_ms, now_ms, side="right"))
+        # A kline is there from its first bar on, which may be later than its own open: the bars can have gaps.
+        seen = int(np.searchsorted(rows.first_bar[:-1], self.tape.opened(now_ms), side="left"))
         complete = int(np.searchsorted(rows.next_ms, now_ms, side="right"))
         last = seen if end is None else min(seen, int(np.searchsorted(rows.open_ms, end, side="right")))
         if start is None:

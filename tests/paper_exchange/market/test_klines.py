@@ -158,3 +158,12 @@ def test_klines_of_a_time_zone_open_at_its_midnight(month: Market) -> None:
     """At +08:00 the venue's days open at 16:00 UTC."""
     rows = json.loads(month.klines(month.tape.end_ms, "1d", 3, None, None, 8 * 3_600_000))
     assert [row[0] % DAY_MS for row in rows] == [16 * 3_600_000] * 3
+
+
+def test_a_kline_whose_first_minutes_are_missing_comes_with_its_first_bar() -> None:
+    """Until then the page ends with the one before: a three-minute kline of which minute 2 alone exists."""
+    market = market_of(tape_of([(0, 10, 10, 10, 10, 6), (1, 10, 10, 10, 10, 6), (5, 20, 20, 20, 20, 6)]))
+    opens = [
+        [row[0] - NEW_YEAR_MS for row in page(market, NEW_YEAR_MS + at, "3m")] for at in (180_000, 299_999, 300_000)
+    ]
+    assert opens == [[0], [0], [0, 180_000]]
