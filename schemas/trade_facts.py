@@ -1,6 +1,6 @@
 """Turns Freqtrade's trades and orders into fills and positions: the one place where its floats become decimals."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -22,6 +22,7 @@ class OrderFacts(Protocol):
     ft_order_side: str
     ft_order_tag: str | None
     ft_is_open: bool
+    ft_fee_base: float | None
     filled: float | None
     cost: float | None
 
@@ -53,7 +54,6 @@ class TradeFacts(Protocol):
     close_profit: float | None
     close_profit_abs: float | None
     fee_open: float
-    fee_open_cost: float | None
     fee_open_currency: str | None
     fee_close: float | None
     fee_close_cost: float | None
@@ -226,30 +226,28 @@ def _reason(trade: TradeFacts, order: OrderFacts, *, is_entry: bool) -> str | No
 
 
 def _fee(trade: TradeFacts, order: OrderFacts, *, is_entry: bool) -> tuple[Decimal | None, str | None]:
-    """Return the fee of an order, as far as Freqtrade knows it: it keeps the amount of one order a side.
+    """Return the fee of an order, as far as Freqtrade knows it.
 
-    Where a side took several orders the fee of each is its part by the rate, which holds for the two assets of the
-    pair; a fee coin's price is not known here, so there the fee is left out.
+    It keeps the amount that was taken off what was bought, and the amount of one exit order. The cost of an entry's
+    fee it puts into the quote asset, whatever the fee was paid in. What is left is the part by the rate, which holds
+    for the two assets of the pair; a fee coin's price is not known here, so there the fee is left out.
     """
-    cost = trade.fee_open_cost if is_entry else trade.fee_close_cost
     asset = trade.fee_open_currency if is_entry else trade.fee_close_currency
     rate = trade.fee_open if is_entry else trade.fee_close
-    if cost is None or asset is None:
+    if asset is None or rate is None:
         return None, None
-    if sum(1 for other in _filled_orders(trade, is_entry=is_entry)) == 1:
-        return money(cost), asset
     base, quote = trade.pair.partition(":")[0].split("/")
+    if asset == base and order.ft_fee_base:
+        return money(order.ft_fee_base), asset
+    if not is_entry and trade.fee_close_cost is not None and _count_exits(trade) == 1:
+        return money(trade.fee_close_cost), asset
     filled = order.filled or 0.0
     parts = {base: filled, quote: order.cost or filled * order.safe_price}
-    return (money(parts[asset] * rate), asset) if rate is not None and asset in parts else (None, None)
+    return (money(parts[asset] * rate), asset) if asset in parts else (None, None)
 
 
-def _filled_orders(trade: TradeFacts, *, is_entry: bool) -> Iterable[OrderFacts]:
-    return (
-        order
-        for order in trade.orders
-        if (order.ft_order_side == trade.entry_side) == is_entry and (order.filled or 0) > 0
-    )
+def _count_exits(trade: TradeFacts) -> int:
+    return sum(1 for order in trade.orders if order.ft_order_side != trade.entry_side and (order.filled or 0) > 0)
 
 
 def _own_tag(text: str | None, consumer: Consumer) -> SignalTag | None:
