@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from heapq import merge
+from itertools import repeat
 
 from paper_exchange.market.instrument import Instrument
 from paper_exchange.trading import errors
@@ -153,6 +154,8 @@ class Exchange:
 
     def deposit(self, account: str, asset: str, amount: int, now_ms: int) -> None:
         """Credit an account from outside: the one way in which the venue's total of an asset grows."""
+        if account.startswith("@"):
+            raise ValueError(f"{account} can have no deposit: names with @ are the venue's own accounts.")
         if amount <= 0:
             raise ValueError(f"A deposit needs an amount above 0, found {amount} of {asset} for {account}.")
         self._check_running()
@@ -176,9 +179,7 @@ class Exchange:
         if before is None:
             self._reopen(waiting, now_ms)
             return
-        paths = [self._path(place, listing, before, now_ms) for place, listing in enumerate(waiting)]
-        for step, place in merge(*paths, key=lambda found: found[0].time_ms):
-            listing = waiting[place]
+        for step, listing in self._path(waiting, before, now_ms):
             if not self._trader.is_touched(listing, step.price):
                 continue
             transaction = self._begin()
@@ -257,8 +258,10 @@ class Exchange:
         self.advance(now_ms)
         return now_ms if self._cursor_ms is None else self._cursor_ms
 
-    def _path(self, place: int, listing: Listing, after_ms: int, upto_ms: int) -> Iterator[tuple[Step, int]]:
-        return ((step, place) for step in self._liquidity.steps(listing.symbol, after_ms, upto_ms))
+    def _path(self, listings: list[Listing], after_ms: int, upto_ms: int) -> Iterator[tuple[Step, Listing]]:
+        """Return the steps of several symbols in the order of time, and of the listing where times are equal."""
+        paths = [zip(self._liquidity.steps(one.symbol, after_ms, upto_ms), repeat(one)) for one in listings]
+        return paths[0] if len(paths) == 1 else merge(*paths, key=lambda found: found[0].time_ms)
 
     def _reopen(self, waiting: list[Listing], now_ms: int) -> None:
         for listing in waiting:

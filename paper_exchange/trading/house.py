@@ -23,6 +23,7 @@ class _Bar:
     end_ms: int
     times: list[int]
     prices: list[int]
+    quantities: list[int]
 
 
 @dataclass(slots=True)
@@ -66,7 +67,15 @@ class MarketLiquidity:
         return (seen.bids if side is BUY else seen.asks)[:limit]
 
     def steps(self, symbol: str, after_ms: int, upto_ms: int) -> Iterator[Step]:
-        """Return the price path between two times, read from the tape in pieces."""
+        """Return the price path between two times; within one bar, which is usual, nothing has to be read."""
+        bar = self._bar(symbol, upto_ms)
+        if after_ms < bar.begin_ms:
+            return self._long_path(symbol, after_ms, upto_ms)
+        part = slice(bisect_right(bar.times, after_ms), bisect_right(bar.times, upto_ms))
+        return map(Step, bar.times[part], bar.prices[part], bar.quantities[part])
+
+    def _long_path(self, symbol: str, after_ms: int, upto_ms: int) -> Iterator[Step]:
+        """Read the path from the tape in pieces."""
         tape = self._markets[symbol].tape
         to_price, to_quantity = self._scales(symbol)
         index, stop = max(tape.opened(after_ms) - 1, 0), tape.opened(upto_ms)
@@ -119,11 +128,15 @@ class MarketLiquidity:
         index = tape.opened(now_ms) - 1
         end_ms = int(tape.open_ms[index + 1]) if index + 1 < len(tape) else 2**63
         if index < 0:
-            return _Bar(index, -(2**63), end_ms, [], [])
+            return _Bar(index, -(2**63), end_ms, [], [], [])
         path = steps(tape, index, index + 1)
-        real, tick = path.real[0], self._scales(symbol)[0]
-        times, prices = path.time_ms[0][real].tolist(), path.price[0][real].tolist()
-        return _Bar(index, int(tape.open_ms[index]), end_ms, times, [price * tick for price in prices])
+        real, (to_price, to_quantity) = path.real[0], self._scales(symbol)
+        times, prices, quantities = (
+            (column[0][real] * scale).tolist()
+            for column, scale in ((path.time_ms, 1), (path.price.astype(object), to_price),
+                                  (path.quantity.astype(object), to_quantity))
+        )  # fmt: skip
+        return _Bar(index, int(tape.open_ms[index]), end_ms, times, prices, quantities)
 
     def _read_ladder(self, symbol: str, now_ms: int, limit: int) -> None:
         seen = self._seen[symbol]

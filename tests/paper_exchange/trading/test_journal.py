@@ -162,6 +162,19 @@ def test_a_new_start_compacts_the_file_and_keeps_the_state(path: Path) -> None:
     assert path.stat().st_size < grown
 
 
+def test_a_woken_stop_stays_behind_orders_that_rested_before_it(path: Path) -> None:
+    """Its number is older, its place at the price is not."""
+    market = ScriptedMarket("100", (10, "101", "1"))
+    desk = Desk(market, FeeSchedule(), journal=Journal(path, HEADER))
+    stop, _ = desk.place("ann", "SELL", "1", "103", kind="TAKE_PROFIT_LIMIT", stop="101")
+    limit, _ = desk.place("bob", "SELL", "1", "103")
+    desk.exchange.advance(10)
+    for _ in range(2):
+        again = reopened_live(path, market)
+        assert list(again.state().resting) == [limit.id, stop.id]
+        path = path.with_name("live").rename(path.with_name("compacted"))
+
+
 def test_numbers_go_on_after_a_restart(path: Path) -> None:
     """No order or trade number is given twice."""
     desk = KeptDesk(path)

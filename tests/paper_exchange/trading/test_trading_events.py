@@ -86,6 +86,12 @@ def test_a_deposit_of_nothing_is_refused() -> None:
         Desk().exchange.deposit("ann", "BTC", -1, 0)
 
 
+def test_the_venues_own_accounts_take_no_deposit() -> None:
+    """A user named @house would share its money."""
+    with pytest.raises(ValueError, match="names with @ are the venue's own"):
+        Desk().exchange.deposit("@house", "BTC", 1, 0)
+
+
 def test_orders_are_found_by_number_and_by_name() -> None:
     """Only by their own account, in their own symbol."""
     desk = Desk()

@@ -74,10 +74,13 @@ def test_a_fee_coin_pays_at_its_market_price() -> None:
 
 
 def test_too_little_of_the_fee_coin_falls_back_to_what_is_received() -> None:
-    """One unit short."""
+    """Just enough is enough; one unit less is too little."""
     desk = Desk(fees=FeeSchedule(fee_in=BNB.base))
+    desk.exchange.deposit("bob", "BNB", u("0.00102"), 0)
     desk.exchange.deposit("ann", "BNB", u("0.00101") - 1, 0)
     (fill,) = desk.place("ann", "BUY", "1")[1]
+    assert desk.place("bob", "BUY", "1")[1][0].fee_asset == "BNB"
+    assert desk.owns("bob", "BNB") == (0, 0)
     assert (fill.fee, fill.fee_asset) == (u("0.001"), "BTC")
     assert desk.owns("ann", "BNB") == (u("0.00101") - 1, 0)
 
