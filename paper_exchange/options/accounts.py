@@ -52,7 +52,7 @@ def read_accounts(path: Path | None, deposits: list[str] | None) -> list[Account
     for what, values in (("name", [one.name for one in accounts]), ("api_key", [one.api_key for one in accounts])):
         twice = [value for value, times in Counter(values).items() if times > 1]
         if twice:
-            raise StartError(f"Each account of {path} needs a {what} of its own, found {twice[0]!r} twice.")
+            raise StartError(f"Two accounts of {path} have the same {what}, {twice[0]!r}; each needs its own.")
     return accounts
 
 

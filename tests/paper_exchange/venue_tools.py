@@ -57,10 +57,11 @@ def asker(markets: Mapping[str, Market], clock: Clock, weights: RequestWeights |
 class Venue:
     """The venue as a process of its own, started as users start it."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, port: int = 0) -> None:
         self.ready_file = folder / "ready.json"
+        self.ready_file.unlink(missing_ok=True)  # of one that was killed
         self.said: tuple[str, str] | tuple[()] = ()
-        command = [sys.executable, "-c", "from paper_exchange.cli import main; main()", "--port", "0"]
+        command = [sys.executable, "-c", "from paper_exchange.cli import main; main()", "--port", str(port)]
         command += ["--ready-file", str(self.ready_file), *arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         deadline = time.monotonic() + 60
