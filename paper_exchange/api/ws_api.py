@@ -25,6 +25,7 @@ PATH = "/ws-api/v3"
 _SESSION_WEIGHT = 2
 _MOST_SUBSCRIPTIONS, _MOST_SUBSCRIPTION_IDS = 1000, 65_535
 _DAY_S = 86_400
+_LARGEST_ID = 2**63 - 1
 _POLICY_VIOLATION, _GOING_AWAY = 1008, 1001
 
 _MARKET_METHODS = {
@@ -72,18 +73,21 @@ def read_message(text: str) -> Message:
     try:
         # A number keeps the text that was sent and signed: 0.10 is not 0.1 to a signature.
         found = json.loads(text, parse_float=str, parse_constant=_no_number)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ApiError(-1135, "Invalid JSON Request") from None
     if not isinstance(found, dict):
         raise ApiError(-1135, "Invalid JSON Request")
     message_id, method, params = found.get("id"), found.get("method"), found.get("params") or {}
-    if isinstance(message_id, bool) or not isinstance(message_id, int | str | None):
+    if not _is_id(message_id):
         raise _bad_json("id")
     if not isinstance(method, str):
         raise _bad_json("method")
     if not isinstance(params, dict):
         raise _bad_json("params")
-    return Message(message_id, method.removeprefix("v3/"), {name: _as_text(value) for name, value in params.items()})
+    texts = {name: _as_text(value) for name, value in params.items()}
+    if not all(_is_unicode(text) for pair in texts.items() for text in pair):
+        raise _bad_json("params")
+    return Message(message_id, method.removeprefix("v3/"), texts)
 
 
 class Session:
@@ -276,6 +280,22 @@ async def _write(socket: WebSocket, outbox: Outbox) -> None:
     with suppress(WebSocketDisconnect):
         while True:
             await socket.send_text(await outbox.take())
+
+
+def _is_id(value: object) -> bool:
+    """Return whether an id can be sent back as it came."""
+    if isinstance(value, str):
+        return _is_unicode(value)
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_ID)
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether `text` has no half of a surrogate pair, which JSON can escape and nobody can send."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _as_text(value: object) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from signed_tools import ANN, BOB, COIN, NOW_MS, WALL_MS, Client, flat_venue, hexdigest
 
 from paper_exchange.api.accounts import Account
@@ -100,6 +102,12 @@ def test_the_answers_agree_with_rest() -> None:
         ("[]", None, -1135, "Invalid JSON Request"),
         ('{"id": NaN, "method": "ping"}', None, -1135, "Invalid JSON Request"),
         ('{"id": [1], "method": "ping"}', None, -1135, "JSON sent for parameter 'id' is not valid"),
+        ('{"id": true, "method": "ping"}', None, -1135, "JSON sent for parameter 'id' is not valid"),
+        ('{"id": 9223372036854775808, "method": "ping"}', None, -1135, "JSON sent for parameter 'id' is not valid"),
+        ('{"id": "\\ud800", "method": "ping"}', None, -1135, "JSON sent for parameter 'id' is not valid"),
+        ('{"id": 1, "method": "time", "params": {"\\ud800": 1}}', None, -1135,
+         "JSON sent for parameter 'params' is not valid"),
+        ("[" * 100_000, None, -1135, "Invalid JSON Request"),
         ('{"id": 1}', None, -1135, "JSON sent for parameter 'method' is not valid"),
         ('{"id": 1, "method": "ping", "params": [1]}', None, -1135, "JSON sent for parameter 'params' is not valid"),
         ('{"id": "a", "method": "order.nothing"}', "a", -1020, "This operation is not supported."),
@@ -275,3 +283,30 @@ def test_a_closed_session_hears_nothing(talk: Talk) -> None:
     talk.session.close()
     talk.ask("order.place", ANN, **LIMIT)
     assert talk.events() == []
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+METHODS = st.sampled_from(
+    ["order.place", "order.cancel", "klines", "session.status", "userDataStream.unsubscribe", "x"]
+)
+NAMES = st.sampled_from(["symbol", "limit", "apiKey", "timestamp", "signature", "recvWindow", "interval", "price"])
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.text()
+    | JSON.map(json.dumps)
+    | st.fixed_dictionaries({"id": JSON, "method": METHODS | JSON, "params": st.dictionaries(NAMES, JSON)}).map(
+        json.dumps
+    )
+)
+def test_whatever_is_sent_gets_one_answer(talk: Talk, text: str) -> None:
+    """A text that is no request, or a request that means nothing, ends no connection."""
+    before = len(talk.said)
+    answer = talk.send(text)
+    assert len(talk.said) == before + 1
+    assert answer["status"] in (200, 400, 401)
