@@ -19,7 +19,7 @@ class Rejected(Exception):  # noqa: N818 - the venue's word for it; it is an ans
 
 
 class JournalError(Exception):
-    """The journal could not be written: the venue has stopped trading, for it can not keep what it would promise."""
+    """The venue has stopped trading, for it can not keep what it would promise; each call from then on says why."""
 
 
 def filter_failure(name: str) -> Rejected:

@@ -74,10 +74,10 @@ class Exchange:
         self._trader = Trader(self._ledger, self._settlement, fill_share)
         self._journal = journal
         self._halted = ""
-        self._cursor_ms: int | None = None
-        self._earliest_ms = self._last_ms = 0
+        self._is_open = False  # until the first call that tells the time
+        self._cursor_ms = self._last_ms = 0
         if journal is not None:
-            self._last_ms = self._earliest_ms = journal.state.last_ms
+            self._cursor_ms = self._last_ms = journal.state.last_ms
             restore(journal.state, self._listings, self._registry, self._ledger, self._settlement)
             journal.state = State()  # it may be large, and is not needed twice
         self._fund_house(house_funds)
@@ -96,14 +96,13 @@ class Exchange:
         listing, log = self._listing(request.symbol), self._registry.log(account, request.symbol)
         admitted = self._admission.admit(account, request, listing, log, now)
         order = self._registry.create(account, request, log, now)
-        transaction = self._begin()
-        self._ledger.lock(account, admitted.asset, admitted.needed)
-        transaction.note(order, Kind.NEW, now)
-        if order.is_working:
-            self._trader.execute(transaction, listing, order, admitted.plan, admitted.needed, now)
-        else:
-            listing.stops.add(order)
-        self._commit(transaction, now)
+        with self._begin(now) as transaction:
+            self._ledger.lock(account, admitted.asset, admitted.needed)
+            transaction.note(order, Kind.NEW, now)
+            if order.is_working:
+                self._trader.execute(transaction, listing, order, admitted.plan, admitted.needed, now)
+            else:
+                listing.stops.add(order)
         return Placed(order, tuple([fill for fill in transaction.fills if fill.order_id == order.id]))
 
     def check(self, account: str, request: OrderRequest, now_ms: int) -> None:
@@ -128,9 +127,8 @@ class Exchange:
         order = self._registry.find(account, symbol, order_id, client_order_id)
         if order is None or not order.is_open:
             raise errors.unknown_order()
-        transaction = self._begin()
-        self._trader.close(transaction, listing, order, Status.CANCELED, now, new_client_order_id)
-        self._commit(transaction, now)
+        with self._begin(now) as transaction:
+            self._trader.close(transaction, listing, order, Status.CANCELED, now, new_client_order_id)
         return order
 
     def cancel_all(self, account: str, symbol: str, now_ms: int) -> list[Order]:
@@ -146,10 +144,9 @@ class Exchange:
         orders = list(self._registry.log(account, symbol).open.values())
         if not orders:
             raise errors.unknown_order()
-        transaction = self._begin()
-        for order in orders:
-            self._trader.close(transaction, listing, order, Status.CANCELED, now)
-        self._commit(transaction, now)
+        with self._begin(now) as transaction:
+            for order in orders:
+                self._trader.close(transaction, listing, order, Status.CANCELED, now)
         return orders
 
     def deposit(self, account: str, asset: str, amount: int, now_ms: int) -> None:
@@ -159,32 +156,30 @@ class Exchange:
         if amount <= 0:
             raise ValueError(f"A deposit needs an amount above 0, found {amount} of {asset} for {account}.")
         self._check_running()
-        transaction = self._begin()
-        self._ledger.add(account, asset, amount)
-        if transaction.watched:
-            transaction.events.append(DepositEvent(account, asset, amount, now_ms))
-        self._commit(transaction, now_ms)
+        with self._begin(now_ms) as transaction:
+            self._ledger.add(account, asset, amount)
+            if transaction.watched:
+                transaction.events.append(DepositEvent(account, asset, amount, now_ms))
 
     def advance(self, now_ms: int) -> None:
         """Play the market's steps up to `now_ms`: fill resting orders, wake stops. Costs nothing where none waits."""
         before = self._cursor_ms
-        if before is not None and now_ms <= before:
+        if now_ms <= before and self._is_open:
             return
         self._check_running()
-        now_ms = max(now_ms, self._earliest_ms)
-        self._cursor_ms = now_ms
+        self._cursor_ms = max(now_ms, before)
         waiting = [listing for listing in self._listings.values() if listing.is_waiting]
-        if not waiting:
+        if not self._is_open:
+            self._is_open = True
+            self._reopen(waiting, self._cursor_ms)
             return
-        if before is None:
-            self._reopen(waiting, now_ms)
+        if not waiting:
             return
         for step, listing in self._path(waiting, before, now_ms):
             if not self._trader.is_touched(listing, step.price):
                 continue
-            transaction = self._begin()
-            self._trader.play(transaction, listing, step)
-            self._commit(transaction, step.time_ms)
+            with self._begin(step.time_ms) as transaction:
+                self._trader.play(transaction, listing, step)
             if not any(one.is_waiting for one in waiting):
                 return
 
@@ -255,8 +250,9 @@ class Exchange:
     # --- inner
 
     def _at(self, now_ms: int) -> int:
-        self.advance(now_ms)
-        return now_ms if self._cursor_ms is None else self._cursor_ms
+        if now_ms > self._cursor_ms or not self._is_open:
+            self.advance(now_ms)
+        return self._cursor_ms
 
     def _path(self, listings: list[Listing], after_ms: int, upto_ms: int) -> Iterator[tuple[Step, Listing]]:
         """Return the steps of several symbols in the order of time, and of the listing where times are equal."""
@@ -267,9 +263,8 @@ class Exchange:
         for listing in waiting:
             last_price = self._liquidity.last_price(listing.symbol, now_ms)
             if last_price is not None:
-                transaction = self._begin()
-                self._trader.reopen(transaction, listing, last_price, now_ms)
-                self._commit(transaction, now_ms)
+                with self._begin(now_ms) as transaction:
+                    self._trader.reopen(transaction, listing, last_price, now_ms)
 
     def _check_running(self) -> None:
         """Refuse all work once the journal has failed: what could be said then might be forgotten."""
@@ -277,26 +272,33 @@ class Exchange:
             raise JournalError(self._halted)
 
     def _listing(self, symbol: str) -> Listing:
-        self._check_running()
+        if self._halted:
+            raise JournalError(self._halted)
         found = self._listings.get(symbol)
         if found is None:
             raise errors.invalid_symbol()
         return found
 
-    def _begin(self) -> Transaction:
-        return Transaction(self.on_event is not None)
+    def _begin(self, now_ms: int) -> Transaction:
+        return Transaction(now_ms, self.on_event is not None, self._finish)
 
-    def _commit(self, transaction: Transaction, now_ms: int) -> None:
-        """Keep one operation, then tell the listener of it."""
+    def _finish(self, transaction: Transaction, error: BaseException | None) -> None:
+        """Keep one operation, then tell the listener of it; one that broke off half-way must never be kept."""
+        if error is not None:
+            self._halted = (
+                f"The venue has stopped trading: an operation broke off half-way ({error!r}), which is a fault of the "
+                "venue or of its market. Start it again; with a journal all that was acknowledged comes back."
+            )
+            return
         self._registry.note(transaction.orders.values(), transaction.fills)
         touched = self._ledger.take_touched()
         if not touched and not transaction.orders:
             return
-        self._last_ms = max(self._last_ms, now_ms)
+        self._last_ms = max(self._last_ms, transaction.time_ms)
         if self._journal is not None:
             orders, fills, eaten = transaction.orders.values(), transaction.fills, transaction.eaten
             try:
-                self._journal.append(transaction_record(now_ms, orders, fills, touched, eaten))
+                self._journal.append(transaction_record(transaction.time_ms, orders, fills, touched, eaten))
             except JournalError as error:
                 self._halted = str(error)
                 raise
@@ -308,14 +310,14 @@ class Exchange:
         for (account, asset), balance in touched.items():
             moved.setdefault(account, {})[asset] = Balance(balance.free, balance.locked)
         for account, balances in moved.items():
-            self.on_event(BalanceEvent(account, balances, now_ms))
+            self.on_event(BalanceEvent(account, balances, transaction.time_ms))
 
     def _fund_house(self, amount: int) -> None:
         funded = self._ledger.balances(HOUSE)
         assets = {asset for one in self._listings.values() for asset in (one.base, one.quote)}
-        for asset in sorted(assets - funded.keys()):
-            self._ledger.add(HOUSE, asset, amount)
-        self._commit(self._begin(), self._earliest_ms)
+        with self._begin(self._last_ms):
+            for asset in sorted(assets - funded.keys()):
+                self._ledger.add(HOUSE, asset, amount)
 
     def _coin_price(self, quote: str, now_ms: int) -> int | None:
         coin = self.fees.coin

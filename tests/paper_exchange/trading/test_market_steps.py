@@ -1,9 +1,12 @@
 """What a move of the market does to orders that wait: fills at their price, within what was traded, and stops."""
 
+from collections.abc import Sequence
+
 import pytest
 from trading_tools import Desk, ScriptedMarket, u
 
-from paper_exchange.trading.errors import Rejected
+from paper_exchange.trading.errors import JournalError, Rejected
+from paper_exchange.trading.liquidity import Level
 from paper_exchange.trading.order import Side, Status
 
 
@@ -218,3 +221,23 @@ def test_a_waiting_stop_can_be_cancelled() -> None:
     desk.exchange.cancel("ann", "BTCUSDT", order_id=order.id, now_ms=5)
     desk.exchange.advance(10)
     assert (order.status, desk.traded("ann"), desk.owns("ann", "BTC")) == (Status.CANCELED, [], (u(100), 0))
+
+
+def test_a_fault_in_the_middle_of_an_operation_stops_the_venue() -> None:
+    """The market breaks while a stop wakes: what is half done is neither told nor built upon."""
+
+    class BrokenMarket(ScriptedMarket):
+        def levels(self, symbol: str, side: Side, now_ms: int, limit: int) -> Sequence[Level]:
+            if now_ms >= 10:
+                raise OSError("the bars are gone")
+            return super().levels(symbol, side, now_ms, limit)
+
+    desk = Desk(BrokenMarket("100", (10, "95", "1")))
+    desk.place("ann", "SELL", "1", "90", kind="STOP_LOSS_LIMIT", stop="95")
+    desk.events.clear()
+    with pytest.raises(OSError, match="the bars are gone"):
+        desk.exchange.advance(10)
+    assert desk.events == []
+    for ask in (lambda: desk.place("bob", "BUY", "1"), lambda: desk.exchange.balances("ann")):
+        with pytest.raises(JournalError, match=r"an operation broke off half-way .* Start it again"):
+            ask()
