@@ -148,7 +148,8 @@ class _Following:
             for market in markets:
                 self._series[market.pair].ask_soon()
 
-        name = f"{self._venue.where}, {len(markets)} symbols from {markets[0].symbol}"
+        others = f" and {len(markets) - 1} more" if len(markets) > 1 else ""
+        name = f"{self._venue.where}: {markets[0].symbol}{others}"
         hearer = Hearer(connected, self._clock.note, self._hear)
         while True:
             try:

@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from following import Process
 from import_samples import BTC, COMMAND, MINUTE, START_MS, Ran
 from scripted_venue import ScriptedVenue
+from streaming_venue import StreamingVenue
 
 from importers.intake import ImportRun, SymbolIntake
 from schemas.collections import Store
@@ -39,6 +41,27 @@ def venue() -> Iterator[ScriptedVenue]:
 
 
 @pytest.fixture
+def live() -> Iterator[StreamingVenue]:
+    """A venue with websockets; its clock stands 30 s after the close of bar 99."""
+    with StreamingVenue(START_MS) as running:
+        yield running
+
+
+@pytest.fixture
 def intake(db: Store) -> SymbolIntake:
     """An intake of BINANCE:BTCUSDT 1m into the test's own database."""
     return SymbolIntake(ImportRun(db, "run-1", "test"), BTC, MINUTE)
+
+
+@pytest.fixture
+def start(command_env: dict[str, str]) -> Iterator[Callable[..., Process]]:
+    """Start the command; ended with the test."""
+    begun: list[Process] = []
+
+    def begin(*arguments: str, **environment: str) -> Process:
+        begun.append(Process(command_env | environment, *arguments))
+        return begun[-1]
+
+    yield begin
+    for process in begun:
+        process.close()

@@ -1,12 +1,13 @@
-"""Runs a follow in this process while a script moves the venue beside it."""
+"""Runs a follow in this process while a script moves the venue beside it, or as a process of its own."""
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from import_samples import BTC, MINUTE, START_MS
+from import_samples import BTC, COMMAND, MINUTE, START_MS, Ran
 from streaming_venue import StreamingVenue
 
 from importers.follow import Followed, run_follow
@@ -68,3 +69,35 @@ def _ending_with_us(script: Callable[[], None]) -> None:
     except BaseException:
         os.kill(os.getpid(), signal.SIGINT)
         raise
+
+
+class Process:
+    """The command, following."""
+
+    def __init__(self, environment: dict[str, str], *arguments: str) -> None:
+        self._process = subprocess.Popen(
+            [*COMMAND, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def send(self, sent: signal.Signals) -> None:
+        """Signal it."""
+        self._process.send_signal(sent)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send(signal.SIGTERM)
+
+    def line(self) -> str:
+        """Wait for one line of its standard output."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+    def ended(self) -> Ran:
+        """Wait for its end."""
+        out, err = self._process.communicate(timeout=60)
+        return Ran(self._process.returncode, out, err)
+
+    def close(self) -> None:
+        """End it, if it has not ended."""
+        self._process.kill()
+        self._process.wait()

@@ -1,23 +1,16 @@
 """Candles from websockets through the real ccxt: which are closed, and how a connection ends."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from following import QUICK, minute, wait_until
-from import_samples import BTC, START_MS
+from import_samples import BTC
 from streaming_venue import StreamingVenue
 
 from importers.candle_stream import CandleStream, Hearer, Row, StreamLostError
 from importers.venue import VenueAddress, open_venue
-
-
-@pytest.fixture
-def live() -> Iterator[StreamingVenue]:
-    """A venue with websockets; its clock stands 30 s after the close of bar 99."""
-    with StreamingVenue(START_MS) as venue:
-        yield venue
 
 
 class Heard:

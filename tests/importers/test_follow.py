@@ -1,7 +1,5 @@
 """Following a venue: each closed bar once, whatever becomes of the stream, of REST and of the store."""
 
-from collections.abc import Iterator
-
 import pytest
 import structlog.testing
 from following import HASTY, Follow, minute, wait_until
@@ -16,13 +14,6 @@ from schemas.symbols import Symbol
 pytestmark = pytest.mark.mongo
 
 ETH = Symbol("BINANCE", "ETH", "USDT")
-
-
-@pytest.fixture
-def live() -> Iterator[StreamingVenue]:
-    """A venue with websockets; its clock stands 30 s after the close of bar 99."""
-    with StreamingVenue(START_MS) as venue:
-        yield venue
 
 
 @pytest.fixture

@@ -3,14 +3,12 @@
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 import structlog.testing
-from following import Follow, minute, wait_until
-from import_samples import COMMAND, START_MS, Ran, stored
+from following import Follow, Process, minute, wait_until
+from import_samples import stored
 from pydantic import SecretStr
 from streaming_venue import StreamingVenue
 
@@ -22,13 +20,6 @@ from schemas.settings import Settings
 pytestmark = pytest.mark.mongo
 
 FOLLOW = ("--follow", "--tf", "1m", "--symbol", "BINANCE:BTCUSDT", "--json", "--exchange-url")
-
-
-@pytest.fixture
-def live() -> Iterator[StreamingVenue]:
-    """A venue with websockets; its clock stands 30 s after the close of bar 99."""
-    with StreamingVenue(START_MS) as venue:
-        yield venue
 
 
 @pytest.fixture
@@ -79,48 +70,6 @@ def test_bars_wait_for_mongodb(
     # A server that is started again quickly may be missed by nobody.
     assert told == ["store_away", "store_back"] or (is_killed and told == [])
     assert summary.store_losses == len(told) // 2
-
-
-class Process:
-    """The command, following."""
-
-    def __init__(self, environment: dict[str, str], *arguments: str) -> None:
-        self._process = subprocess.Popen(
-            [*COMMAND, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-
-    def send(self, sent: signal.Signals) -> None:
-        """Signal it."""
-        self._process.send_signal(sent)
-
-    def line(self) -> str:
-        """Wait for one line of its standard output."""
-        assert self._process.stdout is not None
-        return self._process.stdout.readline()
-
-    def ended(self) -> Ran:
-        """Wait for its end."""
-        out, err = self._process.communicate(timeout=60)
-        return Ran(self._process.returncode, out, err)
-
-    def close(self) -> None:
-        """End it, if it has not ended."""
-        self._process.kill()
-        self._process.wait()
-
-
-@pytest.fixture
-def start(command_env: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    """Start the command; ended with the test."""
-    begun: list[Process] = []
-
-    def begin(*arguments: str) -> Process:
-        begun.append(Process(command_env, *arguments))
-        return begun[-1]
-
-    yield begin
-    for process in begun:
-        process.close()
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
