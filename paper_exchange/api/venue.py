@@ -18,6 +18,7 @@ from paper_exchange.trading.fees import FeeSchedule
 from paper_exchange.trading.house import MarketLiquidity
 from paper_exchange.trading.journal import Journal
 from paper_exchange.trading.liquidity import Liquidity
+from paper_exchange.trading.order import UNIT
 
 _NS_PER_US = 1000
 
@@ -83,6 +84,7 @@ def open_venue(
     weights: RequestWeights | None = None,
     counts: OrderCounts | None = None,
     liquidity: Liquidity | None = None,
+    fill_pct: int = 100,
     wall_ns: Callable[[], int] = time.time_ns,
 ) -> Venue:
     """Return a venue that is ready for requests, with its accounts funded.
@@ -99,6 +101,8 @@ def open_venue(
         The limits; the venue's documented ones where None.
     liquidity
         What the house offers; what follows from the markets where None.
+    fill_pct
+        The share of each of the market's trades that resting orders may have, in percent.
     """
     known = Accounts(accounts)
     counted = counts or OrderCounts()
@@ -108,6 +112,7 @@ def open_venue(
         fees or FeeSchedule(),
         liquidity or MarketLiquidity(markets),
         journal,
+        fill_share=fill_pct * UNIT // 100,
         on_event=users.on_event,
     )
     for account in known:

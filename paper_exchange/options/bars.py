@@ -30,6 +30,9 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of synthetic bars.")]
 Days = Annotated[int, typer.Option(min=1, max=_MOST_DAYS, help="Days of synthetic bars.")]
 End = Annotated[str, typer.Option(help="End of synthetic bars, ISO; 2022-02-01 unless on wall time.")]
 SpreadBps = Annotated[float, typer.Option(min=0, max=1000, help="Spread of the book; at least a tick.")]
+FillPct = Annotated[
+    int, typer.Option(min=0, max=100, help="Share of each market trade that resting orders may have, in percent.")
+]
 DepthLevels = Annotated[int, typer.Option(min=1, max=5000, help="Levels on each side of the book.")]
 
 

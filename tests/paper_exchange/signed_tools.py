@@ -14,7 +14,7 @@ from paper_exchange.api.app import create_app
 from paper_exchange.api.order_count import OrderCounts
 from paper_exchange.api.request_weight import RequestWeights
 from paper_exchange.api.venue import Venue, open_venue
-from paper_exchange.clock import StandingClock
+from paper_exchange.clock import Clock, StandingClock
 
 NOW_MS = NEW_YEAR_MS + 5 * MINUTE_MS + 30_000
 WALL_MS = 1_790_000_000_123
@@ -28,7 +28,7 @@ def hexdigest(secret: str, payload: str) -> str:
     return hmac.new(secret.encode(), payload.encode(), hashlib.sha256).hexdigest()
 
 
-def flat_venue(**options: Any) -> Venue:
+def flat_venue(clock: Clock | None = None, **options: Any) -> Venue:
     """Ten minutes at 100.00; at NOW_MS the best bid is 100.00 for 1.115, the asks 100.01 for 2.6, 100.02 for 1.384."""
     tape = tape_of([(minute, 10_000, 10_000, 10_000, 10_000, 90_000) for minute in range(10)])
     defaults: dict[str, Any] = {
@@ -37,7 +37,7 @@ def flat_venue(**options: Any) -> Venue:
         "counts": OrderCounts(0),
         "wall_ns": lambda: WALL_MS * 1_000_000,
     }
-    return open_venue({"BTCUSDT": market_of(tape)}, StandingClock(NOW_MS), **(defaults | options))
+    return open_venue({"BTCUSDT": market_of(tape)}, clock or StandingClock(NOW_MS), **(defaults | options))
 
 
 class Client:

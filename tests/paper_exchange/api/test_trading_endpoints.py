@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from signed_tools import BOB, NOW_MS, Client, flat_venue, refusal
 
+from paper_exchange.clock import RunningClock
 from paper_exchange.trading.fees import FeeSchedule
 
 ACK = ["symbol", "orderId", "orderListId", "clientOrderId", "transactTime"]
@@ -338,3 +339,20 @@ def test_users_trade_with_each_other(ann: Client) -> None:
         "USDT",
     )
     assert sold["id"] == bought["fills"][0]["tradeId"]
+
+
+@pytest.mark.parametrize(("fill_pct", "parts"), [(100, 1), (50, 2)])
+def test_a_resting_order_gets_its_share_of_each_trade(fill_pct: int, parts: int) -> None:
+    """Half a minute of trades at 100.00 passes; half of each, in whole lots of 0.001, is all that it gets at 50 %."""
+    ticks = [0]
+    clock = RunningClock(NOW_MS, 1, time_ns=lambda: ticks[0])
+    ann = Client(flat_venue(clock=clock, fill_pct=fill_pct))
+    (seen,) = ann.send("GET", "/api/v3/trades?symbol=BTCUSDT&limit=1").json()
+    ann.limit("BUY", "99", "100")
+    ticks[0] = 29_000 * 10**6
+    trades = ann.send("GET", f"/api/v3/historicalTrades?symbol=BTCUSDT&fromId={seen['id'] + 1}").json()
+    assert len(trades) >= 2
+    lots = [int(trade["qty"].replace(".", "")) // 100_000 // parts for trade in trades]
+    order = ann.get("order", symbol="BTCUSDT", orderId=1)
+    assert (order["status"], order["executedQty"]) == ("PARTIALLY_FILLED", f"{sum(lots) / 1000:.8f}")
+    assert [fill["time"] for fill in ann.get("myTrades", symbol="BTCUSDT")] == [trade["time"] for trade in trades]
