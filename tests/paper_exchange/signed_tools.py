@@ -15,6 +15,7 @@ from paper_exchange.api.order_count import OrderCounts
 from paper_exchange.api.request_weight import RequestWeights
 from paper_exchange.api.venue import Venue, open_venue
 from paper_exchange.clock import Clock, StandingClock
+from paper_exchange.market.market import Market
 
 NOW_MS = NEW_YEAR_MS + 5 * MINUTE_MS + 30_000
 WALL_MS = 1_790_000_000_123
@@ -28,16 +29,21 @@ def hexdigest(secret: str, payload: str) -> str:
     return hmac.new(secret.encode(), payload.encode(), hashlib.sha256).hexdigest()
 
 
-def flat_venue(clock: Clock | None = None, **options: Any) -> Venue:
-    """Ten minutes at 100.00; at NOW_MS the best bid is 100.00 for 1.115, the asks 100.01 for 2.6, 100.02 for 1.384."""
+def flat_markets() -> dict[str, Market]:
+    """Ten minutes at 100.00, with 90 BTC in each."""
     tape = tape_of([(minute, 10_000, 10_000, 10_000, 10_000, 90_000) for minute in range(10)])
+    return {"BTCUSDT": market_of(tape)}
+
+
+def flat_venue(clock: Clock | None = None, **options: Any) -> Venue:
+    """A venue of these; at NOW_MS its best bid is 100.00 for 1.115, its asks 100.01 for 2.6 and 100.02 for 1.384."""
     defaults: dict[str, Any] = {
         "accounts": (ANN, BOB, EVE),
         "weights": RequestWeights(0),
         "counts": OrderCounts(0),
         "wall_ns": lambda: WALL_MS * 1_000_000,
     }
-    return open_venue({"BTCUSDT": market_of(tape)}, clock or StandingClock(NOW_MS), **(defaults | options))
+    return open_venue(flat_markets(), clock or StandingClock(NOW_MS), **(defaults | options))
 
 
 class Client:

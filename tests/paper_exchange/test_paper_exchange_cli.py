@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from typer.main import get_command
 from venue_tools import MINUTE_MS, NEW_YEAR_MS, market_of, tape_of
 
-from paper_exchange.cli import main
+from paper_exchange.cli import app, main
 from paper_exchange.clock import RunningClock, StandingClock, WallClock
 from paper_exchange.errors import StartError
 from paper_exchange.market.market import Market
@@ -153,3 +154,11 @@ def test_a_ready_file_that_fails_at_the_last_moment_ends_the_venue(tmp_path: Pat
         folder.mkdir()
         with pytest.raises(StartError, match="can not be written"):
             serve(FastAPI(), listener, lambda: write_ready_file(folder, {}))
+
+
+def test_every_option_is_documented() -> None:
+    """On the venue's page, by its name; those that typer adds itself are its own."""
+    page = (Path(__file__).parents[2] / "docs" / "paper-exchange.md").read_text()
+    named = {name for parameter in get_command(app).params for name in parameter.opts if name.startswith("--")}
+    undocumented = {name for name in named if f"`{name}`" not in page}
+    assert undocumented == {"--install-completion", "--show-completion"}

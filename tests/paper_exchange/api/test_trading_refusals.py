@@ -4,14 +4,18 @@ errors.md, "Filter failures" and "Messages for -1010, -2010, -2011", and the wei
 The market stands at 100.00; Ann has 10,000 USDT and 10 BTC.
 """
 
+import resource
+from pathlib import Path
 from typing import Any
 
 import pytest
-from signed_tools import BOB, EVE, Client, flat_venue, refusal
+from signed_tools import BOB, EVE, NOW_MS, Client, flat_markets, flat_venue, refusal
 
 from paper_exchange.api.order_count import OrderCounts
 from paper_exchange.api.request_weight import RequestWeights
 from paper_exchange.api.trading import ENDPOINTS
+from paper_exchange.clock import StandingClock
+from paper_exchange.options.journal import open_journal
 
 MARKET = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET"}
 
@@ -203,6 +207,27 @@ def test_signed_requests_weigh_what_is_documented(
 ) -> None:
     """Answered or refused."""
     assert ann.ask(method, path, **params).headers["x-mbx-used-weight-1m"] == str(weight)
+
+
+def test_a_venue_that_can_not_write_takes_no_orders(tmp_path: Path) -> None:
+    """Its disk is full: the order is refused with 503 and nothing of it is left, then or after a new start."""
+    journal = open_journal(tmp_path / "journal", flat_markets(), StandingClock(NOW_MS), fsync=False)
+    assert journal is not None
+    ann = Client(flat_venue(journal=journal))
+    ann.limit("BUY", "1", "99")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.path.stat().st_size, before[1]))
+    try:
+        responses = [ann.ask("POST", "order", quantity="1", **MARKET) for _ in range(2)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [refusal(one) for one in responses] == [(503, -1016, "This service is no longer available.")] * 2
+    journal.close()
+    again = open_journal(tmp_path / "journal", flat_markets(), StandingClock(NOW_MS), fsync=False)
+    ann = Client(flat_venue(journal=again))
+    assert [order["orderId"] for order in ann.get("allOrders", symbol="BTCUSDT")] == [1]
+    assert again is not None
+    again.close()
 
 
 def test_every_endpoint_is_weighed_above() -> None:
