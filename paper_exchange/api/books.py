@@ -1,6 +1,6 @@
 """The order book as everybody sees it, the house's quote and the users' orders, with ids by which a client keeps it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,11 +40,14 @@ class Books:
         What is listed, by symbol.
     exchange
         Where the users' orders are. None: a venue without trading, whose book is the market's.
+
+    Before a book is shown, `before_look` is called with its symbol and time.
     """
 
     def __init__(self, markets: Mapping[str, Market], exchange: Exchange | None = None) -> None:
         self.markets = markets
         self._exchange = exchange
+        self.before_look: Callable[[str, int], None] = _unnoticed
         self._numbers = {symbol: _Numbering() for symbol in markets}
 
     def on_event(self, event: Event) -> None:
@@ -66,8 +69,13 @@ class Books:
             number.update_id = max(number.update_id + 1, seen[0] * _IDS_A_STEP) if seen[0] else 0
         return number.update_id
 
-    def book(self, symbol: str, now_ms: int, limit: int = MOST_LEVELS) -> Book:
-        """Return the best `limit` levels of each side at `now_ms`."""
+    def book(self, symbol: str, now_ms: int, limit: int) -> Book:
+        """Return the best `limit` levels of each side at `now_ms`, to somebody who will compare it with the streams."""
+        self.before_look(symbol, now_ms)
+        return self.read(symbol, now_ms, limit)
+
+    def read(self, symbol: str, now_ms: int, limit: int = MOST_LEVELS) -> Book:
+        """Return the best `limit` levels of each side at `now_ms`, unnoticed."""
         if self._exchange is not None:
             self._exchange.advance(now_ms)  # what the market has done by now may have filled users' orders
         update_id = self.update_id(symbol, now_ms)
@@ -89,8 +97,12 @@ class Books:
 
     def best(self, symbol: str, now_ms: int) -> dict[str, str]:
         """Return the best bid and ask as tickers write them; zeros where a side is empty."""
-        (bid, bid_quantity), (ask, ask_quantity) = best_texts(self.book(symbol, now_ms, 1))
+        (bid, bid_quantity), (ask, ask_quantity) = best_texts(self.read(symbol, now_ms, 1))
         return {"bidPrice": bid, "bidQty": bid_quantity, "askPrice": ask, "askQty": ask_quantity}
+
+
+def _unnoticed(_: str, __: int) -> None:
+    """Nobody wants to know."""
 
 
 def depth_document(book: Book) -> dict[str, Any]:

@@ -77,6 +77,7 @@ class Broadcast:
         self._feeds: dict[str, _Feed] = {}
         self._all: list[Stream] = []
         self._all_ids: dict[str, int] = {}
+        books.before_look = self._tell_depth
 
     @property
     def is_silent(self) -> bool:
@@ -146,7 +147,7 @@ class Broadcast:
         if not any(stream.kind is Kind.DEPTH for stream in wanted):
             feed.depth = None
         elif feed.depth is None:
-            feed.depth = self._books.book(symbol, now_ms)
+            feed.depth = self._books.read(symbol, now_ms)
 
     def _history(self, feed: _Feed, now_ms: int) -> list[Told]:
         told: list[Told] = []
@@ -183,31 +184,42 @@ class Broadcast:
             elif stream.kind in _STATE_EVENTS and (moved or beats.second):
                 self._hub.publish(stream.name, _json(_STATE_EVENTS[stream.kind](feed.market, self._books, now_ms)))
         if book_moved or beats.second:
-            self._publish_book(feed, symbol, now_ms, book_moved)
+            self._publish_book(feed, symbol, now_ms)
 
     def _publish_forming(self, feed: _Feed, stream: Stream, now_ms: int) -> None:
         for event in market_events.kline_events(feed.market, stream, feed.kline_since_ms[stream.name], now_ms):
             self._hub.publish(stream.name, _json(event))
 
-    def _publish_book(self, feed: _Feed, symbol: str, now_ms: int, moved: bool) -> None:
-        wanted = {stream.kind: stream for stream in feed.streams if stream.kind in _BOOK_KINDS}
-        if not wanted:
+    def _publish_book(self, feed: _Feed, symbol: str, now_ms: int) -> None:
+        if not any(stream.kind in _BOOK_KINDS for stream in feed.streams):
             return
-        if Kind.DEPTH in wanted:
-            book = self._books.book(symbol, now_ms)
-        else:
-            book = self._books.book(symbol, now_ms, max(1, *(stream.levels for stream in feed.streams)))
+        book = self._books.read(symbol, now_ms, max(1, *(stream.levels for stream in feed.streams)))
         best = (*book.bids[:1], None, *book.asks[:1])
         for stream in feed.streams:
             if stream.kind is Kind.PARTIAL_DEPTH:
                 self._hub.publish(stream.name, _json(market_events.partial_depth_event(book, stream.levels)))
             elif stream.kind is Kind.BOOK_TICKER and best != feed.best:
                 self._hub.publish(stream.name, _json(market_events.book_ticker_event(symbol, book)))
-            elif stream.kind is Kind.DEPTH and moved and feed.depth is not None and feed.depth != book:
-                self._hub.publish(stream.name, _json(market_events.depth_event(symbol, feed.depth, book, now_ms)))
         feed.best = best
-        if Kind.DEPTH in wanted:
-            feed.depth = book
+        self._tell_depth(symbol, now_ms)
+
+    def _tell_depth(self, symbol: str, now_ms: int) -> None:
+        """Tell how the book has changed since it was told last.
+
+        It is also told before REST shows a book that is newer: a change that leaps over what a client has seen would
+        leave levels in its book that came and went in between.
+        """
+        feed = self._feeds.get(symbol)
+        if feed is None or feed.depth is None or feed.depth.update_id == self._books.update_id(symbol, now_ms):
+            return
+        book = self._books.read(symbol, now_ms)
+        if book.update_id == feed.depth.update_id:
+            return
+        event = _json(market_events.depth_event(symbol, feed.depth, book, now_ms))
+        for stream in feed.streams:
+            if stream.kind is Kind.DEPTH:
+                self._hub.publish(stream.name, event)
+        feed.depth = book
 
     def _publish_all(self, now_ms: int, beats: Beats) -> None:
         """Tell the tickers that have changed, as one array; the venue does so each second."""

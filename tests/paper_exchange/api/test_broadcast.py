@@ -170,7 +170,7 @@ def test_a_book_kept_from_its_changes_is_the_book(longest_ms: int) -> None:
     ear = Ear("btcusdt@depth@100ms")
     begin = NEW_YEAR_MS + 10 * MINUTE_MS + 30_000
     ear.broadcast.follow(begin)
-    start = ear.books.book("BTCUSDT", begin)
+    start = ear.books.book("BTCUSDT", begin, 5000)
     kept = {"b": dict(start.bids), "a": dict(start.asks)}
     last_id, now = start.update_id, begin
     while now < begin + 12 * MINUTE_MS:
@@ -181,12 +181,12 @@ def test_a_book_kept_from_its_changes_is_the_book(longest_ms: int) -> None:
             last_id = event["u"]
             for side in ("b", "a"):
                 for price, quantity in event[side]:
-                    units = int(price.replace(".", "")), int(quantity.replace(".", ""))
+                    units = units_of(price), units_of(quantity)
                     if units[1]:
                         kept[side][units[0]] = units[1]
                     else:
                         del kept[side][units[0]]
-        book = ear.books.book("BTCUSDT", now)
+        book = ear.books.book("BTCUSDT", now, 5000)
         assert (last_id, kept["b"], kept["a"]) == (book.update_id, dict(book.bids), dict(book.asks))
 
 
@@ -241,3 +241,22 @@ def test_a_symbol_that_is_not_listed_stays_silent() -> None:
     ear = Ear("nopeusdt@trade", "btcusdt@nonsense")
     assert ear.walk(NEW_YEAR_MS, END_MS) == []
     assert ear.broadcast.is_silent
+
+
+def test_a_book_that_somebody_has_seen_is_never_leapt_over() -> None:
+    """REST shows a book between two beats: who starts from it gets rid of levels that only it had."""
+    ear = Ear("btcusdt@depth")
+    begin = NEW_YEAR_MS + 10 * MINUTE_MS + 30_000
+    ear.broadcast.follow(begin)
+    seen_ms, later_ms = begin + 7 * MINUTE_MS, begin + 45 * MINUTE_MS
+    snapshot = ear.books.book("BTCUSDT", seen_ms, 5000)
+    ear.broadcast.publish(later_ms, Beats())
+    told = [event for _, event in ear.heard()]
+    assert [event["u"] for event in told] == [snapshot.update_id, ear.books.update_id("BTCUSDT", later_ms)]
+    kept = {units_of(price): units_of(quantity) for price, quantity in told[1]["b"]}
+    merged = {price: size for price, size in (dict(snapshot.bids) | kept).items() if size}
+    assert merged == dict(ear.books.book("BTCUSDT", later_ms, 5000).bids)
+
+
+def units_of(text: str) -> int:
+    return int(text.replace(".", ""))
