@@ -35,6 +35,8 @@ class Streaming:
     def say_goodbye(self) -> None:
         """Tell the sockets that the venue is about to end."""
         self.sockets.announce_shutdown(self.venue.clock.now_ms())
+        for say in tuple(self.venue.goodbyes):
+            say()
 
 
 def open_streaming(venue: Venue, limits: SocketLimits | None = None) -> Streaming:

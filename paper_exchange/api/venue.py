@@ -47,6 +47,8 @@ class Venue:
         The request limits.
     wall_ns
         The machine's time, by which most clients sign.
+    goodbyes
+        Called at the end of the venue, while clients are still connected.
     """
 
     markets: Mapping[str, Market]
@@ -58,6 +60,7 @@ class Venue:
     counts: OrderCounts
     weights: RequestWeights
     wall_ns: Callable[[], int] = time.time_ns
+    goodbyes: set[Callable[[], None]] = field(default_factory=set)
     opened_ms: int = field(init=False)
 
     def __post_init__(self) -> None:

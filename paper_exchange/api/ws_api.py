@@ -139,6 +139,10 @@ class Session:
             answer["rateLimits"] = limits + self._weight_limit()
         self._send(answer)
 
+    def say_goodbye(self) -> None:
+        """Tell the client that the venue is about to end."""
+        self._send({"event": {"e": "serverShutdown", "E": self._venue.clock.now_ms()}})
+
     def close(self) -> None:
         """Listen to nothing any more."""
         for account, listener in self._subscriptions.values():
@@ -250,12 +254,14 @@ def route(venue: Venue) -> Callable[[WebSocket], Awaitable[None]]:
         outbox = Outbox()
         shows_limits = socket.query_params.get("returnRateLimits") != "false"
         session = Session(venue, address, outbox.put, shows_limits=shows_limits)
+        venue.goodbyes.add(session.say_goodbye)
         reader = asyncio.create_task(_read(socket, session))
         tasks = (reader, asyncio.create_task(_write(socket, outbox)), asyncio.create_task(outbox.given_up()))
         try:
             done, _ = await asyncio.wait(tasks, timeout=_DAY_S, return_when=asyncio.FIRST_COMPLETED)
         finally:
             session.close()
+            venue.goodbyes.discard(session.say_goodbye)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -115,15 +115,17 @@ def test_a_client_past_its_weight_is_not_let_in(tmp_path: Path) -> None:
 
 
 def test_a_venue_that_ends_closes_its_connections(tmp_path: Path) -> None:
-    """With a closing frame, not by falling silent."""
+    """It says so in an event, as documented under "Server Shutdown", and closes with a frame."""
     with Venue(tmp_path, *STANDING) as venue:
 
         async def conversation(socket: ClientConnection) -> None:
             await socket.send('{"id": 1, "method": "ping"}')
             await receive(socket, 1)
             stopping = asyncio.create_task(asyncio.to_thread(venue.stop))
+            (event,) = await receive(socket, 1)
+            assert event == {"event": {"e": "serverShutdown", "E": venue.ready["time"]}}
             with pytest.raises(ConnectionClosed) as caught:
-                await receive(socket, 100)
+                await socket.recv()
             assert caught.value.rcvd is not None
             assert caught.value.rcvd.code in (1001, 1012)
             assert (await stopping)[0] == 0
@@ -142,5 +144,24 @@ def test_rest_and_messages_share_one_venue(standing: Venue) -> None:
         async with httpx.AsyncClient() as client:
             found = (await client.get(url, headers={"X-MBX-APIKEY": "paper-key"})).json()
         assert found["orderId"] == placed["result"]["orderId"]
+
+    talk(standing, conversation)
+
+
+async def flood(socket: ClientConnection, request: str) -> None:
+    while True:
+        await socket.send(request)
+
+
+def test_a_client_that_does_not_read_is_cut_off(standing: Venue) -> None:
+    """It would have the venue hold ever more for it; others are served meanwhile."""
+
+    async def conversation(socket: ClientConnection) -> None:
+        klines = {"symbol": "BTCUSDT", "interval": "1m", "limit": 1000}
+        request = json.dumps({"id": 1, "method": "klines", "params": klines})
+        with pytest.raises(ConnectionClosed):
+            await flood(socket, request)
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(f"{standing.url}/api/v3/ping")).json() == {}
 
     talk(standing, conversation)
