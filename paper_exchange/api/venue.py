@@ -118,11 +118,7 @@ def open_venue(
         fill_share=fill_pct * UNIT // 100,
         on_event=users.on_event,
     )
-    for account in known:
-        held = exchange.balances(account.name)
-        for asset, amount in account.deposits.items():
-            if asset not in held and amount:
-                exchange.deposit(account.name, asset, amount, clock.now_ms())
+    _fund(exchange, known, clock.now_ms())
     books = Books(markets, exchange)
 
     def on_event(event: Event) -> None:
@@ -131,3 +127,11 @@ def open_venue(
 
     exchange.on_event = on_event
     return Venue(markets, books, clock, exchange, known, users, counted, weights or RequestWeights(), wall_ns)
+
+
+def _fund(exchange: Exchange, accounts: Iterable[Account], now_ms: int) -> None:
+    for account in accounts:
+        held = exchange.balances(account.name)
+        for asset, amount in account.deposits.items():
+            if asset not in held and amount:
+                exchange.deposit(account.name, asset, amount, now_ms)

@@ -1,11 +1,9 @@
 """The websocket API: requests as JSON messages, answered in their order, and user events on the same connection."""
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import orjson
 from fastapi import WebSocket, WebSocketDisconnect
@@ -19,13 +17,13 @@ from paper_exchange.api.query import Query
 from paper_exchange.api.signing import message_payload
 from paper_exchange.api.user_events import Listener
 from paper_exchange.api.venue import Venue
+from paper_exchange.api.ws_message import Message, read_message
 from paper_exchange.errors import ApiError, mandatory
 
 PATH = "/ws-api/v3"
 _SESSION_WEIGHT = 2
 _MOST_SUBSCRIPTIONS, _MOST_SUBSCRIPTION_IDS = 1000, 65_535
 _DAY_S = 86_400
-_LARGEST_ID = 2**63 - 1
 _POLICY_VIOLATION, _GOING_AWAY = 1008, 1001
 
 _MARKET_METHODS = {
@@ -43,51 +41,6 @@ _MARKET_METHODS = {
     "ticker.price": "/api/v3/ticker/price",
     "ticker.book": "/api/v3/ticker/bookTicker",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One request.
-
-    Parameters
-    ----------
-    id
-        What the client calls it: a number, a text, or nothing.
-    params
-        As text, since that is what was signed.
-    """
-
-    id: int | str | None
-    method: str
-    params: Mapping[str, str]
-
-
-def read_message(text: str) -> Message:
-    """Return the request that a text frame holds.
-
-    Raises
-    ------
-    ApiError
-        -1135 where it is none.
-    """
-    try:
-        # A number keeps the text that was sent and signed: 0.10 is not 0.1 to a signature.
-        found = json.loads(text, parse_float=str, parse_constant=_no_number)
-    except (ValueError, RecursionError):
-        raise ApiError(-1135, "Invalid JSON Request") from None
-    if not isinstance(found, dict):
-        raise ApiError(-1135, "Invalid JSON Request")
-    message_id, method, params = found.get("id"), found.get("method"), found.get("params") or {}
-    if not _is_id(message_id):
-        raise _bad_json("id")
-    if not isinstance(method, str):
-        raise _bad_json("method")
-    if not isinstance(params, dict):
-        raise _bad_json("params")
-    texts = {name: _as_text(value) for name, value in params.items()}
-    if not all(_is_unicode(text) for pair in texts.items() for text in pair):
-        raise _bad_json("params")
-    return Message(message_id, method.removeprefix("v3/"), texts)
 
 
 class Session:
@@ -286,39 +239,6 @@ async def _write(socket: WebSocket, outbox: Outbox) -> None:
     with suppress(WebSocketDisconnect):
         while True:
             await socket.send_text(await outbox.take())
-
-
-def _is_id(value: object) -> bool:
-    """Return whether an id can be sent back as it came."""
-    if isinstance(value, str):
-        return _is_unicode(value)
-    return value is None or (isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_ID)
-
-
-def _is_unicode(text: str) -> bool:
-    """Return whether `text` has no half of a surrogate pair, which JSON can escape and nobody can send."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _as_text(value: object) -> str:
-    """Return a parameter as its sender has signed it."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
-def _no_number(_: str) -> NoReturn:
-    raise ValueError("JSON has no such number.")
-
-
-def _bad_json(name: str) -> ApiError:
-    return ApiError(-1135, f"JSON sent for parameter '{name}' is not valid")
 
 
 def _wall_ms(venue: Venue) -> int:
