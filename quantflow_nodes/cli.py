@@ -12,6 +12,7 @@ from schemas.console import run_command
 
 COMMANDS = {
     "run": "run",
+    "live": "live",
     "check": "check",
     "nodes": "nodes",
     "runs": "runs",

@@ -10,7 +10,7 @@ from quantflow_nodes.plan import Plan
 from quantflow_nodes.ports import Bars
 from quantflow_nodes.process_identity import has_died, own_identity
 from schemas.collections import WORKFLOW_RUNS, Store
-from schemas.documents import NodeRun, NodeState, RunState, WorkflowRun
+from schemas.documents import LiveProgress, NodeRun, NodeState, RunState, WorkflowRun
 from schemas.mongo import server_time
 
 _PACKAGES = ("quantflow", "numpy", "pandas", "ta-lib", "pymongo", "pydantic")
@@ -61,6 +61,12 @@ class RunRecord:
                 self._first = min(first, self._first or first)
                 self._last = max(last, self._last or last)
                 self._bars = max(len(bars.data), self._bars or 0)
+
+    def advanced(self, progress: LiveProgress, first: datetime, last: datetime) -> None:
+        """Write how far a live session has come, and the range of bars that it has exported."""
+        self._first, self._last = min(first, self._first or first), max(last, self._last or last)
+        fields = {"live": progress.to_mongo(), "data_first": self._first, "data_last": self._last}
+        self._db[WORKFLOW_RUNS].update_one(self._key, {"$set": fields})
 
     def ended(self, state: RunState, error: str | None) -> None:
         """Write how the run ended."""

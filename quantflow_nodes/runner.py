@@ -122,7 +122,7 @@ class _Run:
         planned = self._plan.nodes[name]
         self._note(name, "running", None)
         inputs = {port: getattr(self.outputs[source.node], source.output) for port, source in planned.sources.items()}
-        return pool.submit(_run_node, planned, inputs, replace(self._context, node=name))
+        return pool.submit(run_node, planned, inputs, replace(self._context, node=name))
 
     def _take_in(self, name: str, done: Future[tuple[Ports, float]]) -> None:
         try:
@@ -144,7 +144,8 @@ class _Run:
         self._observe(name, state, seconds)
 
 
-def _run_node(planned: PlannedNode, inputs: Mapping[str, Any], context: RunContext) -> tuple[Ports, float]:
+def run_node(planned: PlannedNode, inputs: Mapping[str, Any], context: RunContext) -> tuple[Ports, float]:
+    """Run one node; return its outputs and how long it took, in seconds. The store's errors become ours."""
     started = time.perf_counter()
     with store_errors(context.settings):
         outputs = planned.node.run(planned.params, planned.node.inputs_model(**inputs), context)
