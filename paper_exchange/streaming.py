@@ -27,9 +27,10 @@ class Streaming:
         """Let the venue live until cancelled: orders fill and streams speak as its time goes on."""
         await self.pulse.run()
 
-    def market_changed(self) -> None:
+    def market_changed(self, books_changed: bool) -> None:
         """Look at the markets anew: something has changed that does not follow from their bars."""
-        self.venue.books.note_change()
+        if books_changed:
+            self.venue.books.note_change()
         self.pulse.wake()
 
     def say_goodbye(self) -> None:

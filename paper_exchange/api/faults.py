@@ -87,11 +87,13 @@ class Faults:
         The venue's time, in which freezes lie.
     monotonic_ns
         A steady clock of the machine, by which faults end.
+    on_change
+        Called when a fault begins or ends by asking; with True where the book's quantities are others from now on.
     """
 
     clock: Clock
     monotonic_ns: Callable[[], int] = time.monotonic_ns
-    on_change: Callable[[], None] = lambda: None
+    on_change: Callable[[bool], None] = lambda _: None
     _faults: list[ActiveFault] = field(default_factory=list)
     _ids: "count[int]" = field(default_factory=lambda: count(1))
     _frozen: list[_Frozen] = field(default_factory=list)
@@ -116,7 +118,10 @@ class Faults:
             active.struck = 1
         if isinstance(fault, Drop):
             self._drop(active, fault)
-        self.on_change()
+        if isinstance(fault, Partial) and fault.seconds is not None:
+            loop = asyncio.get_running_loop()
+            self._timers[active.id] = loop.call_later(fault.seconds, self.on_change, True)
+        self.on_change(isinstance(fault, Partial))
         return active.document(self.monotonic_ns())
 
     def listed(self) -> list[dict[str, Any]]:
@@ -141,7 +146,7 @@ class Faults:
             _Frozen(one.source, one.begin_ms, min(one.end_ms, now_ms)) if one.source in ended else one
             for one in self._frozen
         ]
-        self.on_change()
+        self.on_change(any(isinstance(active.fault, Partial) for active in ended))
         return documents
 
     # --- what strikes requests
@@ -167,7 +172,7 @@ class Faults:
         """Count an order that met the liquidity a fault has left."""
         for active, _ in self.of(Partial, "", "", symbol):
             active.struck += 1
-            self.on_change()
+            self.on_change(True)
 
     # --- what strikes sockets
 

@@ -11,6 +11,7 @@ from venue_tools import MINUTE_MS, NEW_YEAR_MS, market_of, tape_of
 from paper_exchange.api.books import Books
 from paper_exchange.api.broadcast import Beats, Broadcast
 from paper_exchange.api.hub import Hub, Outbox, Subscriber
+from paper_exchange.market.disturbed import DisturbedMarket
 from paper_exchange.market.market import Market
 
 # In cents and thousandths; the minutes 20 to 24 are missing, minute 30 trades nothing.
@@ -260,3 +261,26 @@ def test_a_book_that_somebody_has_seen_is_never_leapt_over() -> None:
 
 def units_of(text: str) -> int:
     return int(text.replace(".", ""))
+
+
+class LateView:
+    """Klines are twelve seconds late."""
+
+    def seen_ms(self, symbol: str, at_ms: int) -> int:
+        return at_ms
+
+    def thaw_ms(self, symbol: str, at_ms: int) -> int | None:
+        return None
+
+    def kline_lag_ms(self, symbol: str) -> int:
+        return 12_000
+
+
+def test_a_late_candle_closes_late_by_just_that() -> None:
+    """Each closed kline comes twelve seconds after its end, each trade at its time."""
+    ear = Ear("btcusdt@kline_1m", "btcusdt@trade", market=DisturbedMarket(market_of(tape_of(ROWS)), LateView()))
+    told = ear.walk(NEW_YEAR_MS + 30_000, NEW_YEAR_MS + 5 * MINUTE_MS)
+    closed = [event for _, event in told if event["e"] == "kline" and event["k"]["x"]]
+    assert [event["E"] - event["k"]["T"] - 1 for event in closed] == [12_000] * 4
+    trades = [event for _, event in told if event["e"] == "trade"]
+    assert {event["E"] - event["T"] for event in trades} == {0}
