@@ -13,6 +13,7 @@ from schemas.console import run_command
 COMMANDS = {
     "run": "run",
     "live": "live",
+    "lookahead": "lookahead",
     "check": "check",
     "nodes": "nodes",
     "runs": "runs",
