@@ -177,9 +177,13 @@ class _Following:
         series.hear(row)
 
     async def _wait_for_end(self, stop: "_Stop") -> None:
+        past_since: float | None = None
         while not stop.asked.is_set() and not all(series.is_complete for series in self._series.values()):
-            is_past = self._end_ms is not None and self._clock.seconds_until(self._end_ms) + self._timing.end_s < 0
-            if is_past and not self._store.outage.is_on:
+            if self._end_ms is None or self._clock.seconds_until(self._end_ms) > 0 or self._store.outage.is_on:
+                past_since = None
+            elif past_since is None:
+                past_since = time.monotonic()
+            elif time.monotonic() - past_since > self._timing.end_s:
                 return
             await wait_for(stop.asked, _LOOK_S)
 

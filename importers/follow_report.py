@@ -133,7 +133,7 @@ class FollowReport:
             _write_json({"event": "bar", **bar, "delay_ms": delay_ms, "origin": origin})
             return
         note = "" if origin == "stream" else "  over REST"
-        _write(f"{_EPOCH + timedelta(milliseconds=open_ms):%Y-%m-%d %H:%M}  {symbol}  {price:g}  {delay_ms:,} ms{note}")
+        _write(f"{_EPOCH + timedelta(milliseconds=open_ms):%Y-%m-%d %H:%M}  {symbol}  {price}  {delay_ms:,} ms{note}")
 
     def ended(self) -> None:
         """Tell the sums."""

@@ -20,7 +20,7 @@ from importers.venue_import import Stretch, pages
 from schemas.errors import VenueError
 from schemas.mongo import server_time
 
-_MOST_HELD = 1_000  # candles in memory while MongoDB is away; older ones are asked for again when it is back
+MOST_HELD = 1_000  # candles in memory while MongoDB is away; older ones are asked for again when it is back
 _WAKE_S = 1.0  # the venue's clock is an estimate, and this machine may sleep: nothing is waited for longer than this
 
 
@@ -50,7 +50,7 @@ class Timing:
     settle_s: float = 5.0
     confirm_every_s: float = 60.0
     backoff_max_s: float = 30.0
-    silence_s: float = 60.0
+    silence_s: float = 90.0
     reconnect_max_s: float = 30.0
     end_s: float = 20.0
 
@@ -102,7 +102,7 @@ class FollowedSeries:
         if open_ms < self.confirmed_ms or (self._end_ms is not None and open_ms >= self._end_ms):
             return
         self._held[open_ms] = row
-        if len(self._held) > _MOST_HELD:
+        if len(self._held) > MOST_HELD:
             del self._held[min(self._held)]
         self._has_held.set()
 

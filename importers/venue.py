@@ -14,12 +14,13 @@ import stamina.instrumentation
 import structlog
 
 from importers.bars import EARLIEST_MS, LATEST_MS
-from importers.ccxt_exchange import BINANCE_LIKE, PERPETUALS, made_exchange
+from importers.ccxt_exchange import BINANCE_LIKE, PERPETUALS, SPOT, made_exchange
 from schemas.errors import SymbolError, VenueError
 from schemas.symbols import Symbol, symbol_parts
 
 _MOST_ROWS, _USUAL_ROWS = 1000, 500
 _ROW_LENGTH = 6
+_LISTS = {SPOT: "spot markets", PERPETUALS: "perpetual markets"}
 _log = structlog.get_logger()
 
 
@@ -72,7 +73,13 @@ class Venue:
     async def read_markets(self) -> None:
         """Read the venue's list of markets, and so learn whether it can be reached."""
         attempts = self._patience.first_contact_attempts
-        await self._asked("its markets", lambda: self._exchange.load_markets(True), attempts=attempts, is_sane=bool)
+        what = " and ".join(_LISTS[kind] for kind in self._kinds) or "markets"
+        await self._asked(f"its {what}", lambda: self._exchange.load_markets(True), attempts=attempts, is_sane=bool)
+
+    @property
+    def _kinds(self) -> list[str]:
+        """The lists of markets that are read, where the venue has several."""
+        return list(self._exchange.options["fetchMarkets"]["types"]) if self.pages_from_any_start else []
 
     def with_patience(self, patience: Patience) -> "Venue":
         """Return the same venue, asked with another patience."""
@@ -123,8 +130,7 @@ class Venue:
         """Return the venue's time."""
         if not self._exchange.has.get("fetchTime"):
             return int(self._exchange.milliseconds())
-        kinds = self._exchange.options["fetchMarkets"]["types"] if self.pages_from_any_start else []
-        params = {"type": "swap"} if kinds == [PERPETUALS] else {}
+        params = {"type": "swap"} if self._kinds == [PERPETUALS] else {}
         return int(await self._asked("its time", lambda: self._exchange.fetch_time(params), is_sane=_is_time))
 
     def page_rows(self, market: Market) -> int:

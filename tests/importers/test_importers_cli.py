@@ -291,8 +291,34 @@ def test_a_venue_that_is_not_there_is_told(run_cli: RunCli) -> None:
     """Exit code 4, and the address that did not answer."""
     ran = run_cli(*BTC_1M, "--exchange-url", "http://127.0.0.1:9")
     assert ran.code == 4
-    assert "http://127.0.0.1:9 did not give its markets" in ran.err
+    assert "http://127.0.0.1:9 did not give its spot markets" in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_a_perpetual_at_a_venue_without_them_is_refused_at_once(run_cli: RunCli, venue: ScriptedVenue) -> None:
+    """The venue's list of perpetuals is not there: asked for once, told with its place, nothing stored."""
+    venue.faults_at = {"/fapi/v1/exchangeInfo": [(404, {}, "")] * 5}
+    ran = run_cli("--tf", "1m", "--symbol", "BINANCE:BTCUSDT.P", "--exchange-url", venue.url)
+    assert ran.code == 4
+    assert "refused to give its perpetual markets" in ran.err
+    assert "nothing at /fapi/v1/exchangeInfo (404)" in ran.err
+    assert [path for path, _ in venue.asked] == ["/fapi/v1/exchangeInfo"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("--tf", "5m", "--symbol", "BINANCE:BTCUSDT"), "Error: Bars of 1m or 1d are stored, not of '5m'."),
+        (("gaps", "--tf", "5m"), "Error: Bars of 1m or 1d are stored, not of '5m'."),
+        ((*BTC_1M, "--for", "10m"), "--for and --quiet belong to --follow"),
+        ((*BTC_1M, "--follow", "--for", "soon"), "--for must be a length of time"),
+    ],
+)
+def test_options_that_do_not_fit_are_a_sentence(run_cli: RunCli, arguments: tuple[str, ...], part: str) -> None:
+    """Exit code 2, before anything is opened."""
+    ran = run_cli(*arguments)
+    assert ran.code == 2
+    assert part in ran.err
 
 
 @pytest.mark.parametrize(
@@ -344,5 +370,5 @@ def test_help_shows_examples(run_cli: RunCli) -> None:
     """--help names every source and gives commands to copy."""
     ran = run_cli("--help", TERM="dumb")
     assert ran.code == 0
-    for part in ("ccxt", "csv", "freqtrade", "binance-dump", "import-ohlcv --tf 1m --symbol", "gaps"):
+    for part in ("ccxt", "csv", "freqtrade", "binance-dump", "import-ohlcv --tf 1m --symbol", "--follow", "gaps"):
         assert part in ran.out

@@ -153,7 +153,7 @@ def test_faults_of_the_first_requests_are_survived(
 def test_a_stranger_in_the_venues_place_gives_a_sentence(db: Store, venue: ScriptedVenue) -> None:
     """Where every answer is a web page the import ends with a sentence."""
     venue.faults_at = {"/api/v3/exchangeInfo": [(200, {}, "<html>Please sign in</html>")] * 9}
-    with pytest.raises(VenueError, match="did not give its markets in 3 tries"):
+    with pytest.raises(VenueError, match="did not give its spot markets in 3 tries"):
         fetch(db, venue)
 
 
@@ -247,7 +247,7 @@ def test_a_venue_that_is_not_there_gives_a_sentence(db: Store, venue: ScriptedVe
     """Nobody listens: the sentence says where."""
     begin = Intakes(ImportRun(db, "run-1", "ccxt")).begin
     address = VenueAddress("binance", "http://127.0.0.1:9", QUICK)
-    with pytest.raises(VenueError, match=r"binance at http://127\.0\.0\.1:9 did not give its markets in 3 tries"):
+    with pytest.raises(VenueError, match=r"binance at http://127\.0\.0\.1:9 did not give its spot markets in 3 tries"):
         asyncio.run(import_from_venue(address, [str(BTC)], MINUTE, begin, None, None))
 
 
