@@ -53,6 +53,7 @@ from paper_exchange.options.time import Origin, Speed, Start, WallTime, make_clo
 from paper_exchange.ready import ready_document, ready_line
 from paper_exchange.server import bind, clear_ready_file, serve, write_ready_file
 from paper_exchange.streaming import Streaming, open_streaming
+from paper_exchange.trading.errors import JournalError
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -60,12 +61,15 @@ app = typer.Typer(pretty_exceptions_enable=False, context_settings={"help_option
 
 
 def main() -> None:
-    """Run the command; a user's mistake prints its sentence and exits with code 2."""
+    """Run the command; a user's mistake prints its sentence and exits with code 2, a lost journal with code 1."""
     try:
         app()
     except StartError as error:
         typer.echo(f"paper-exchange: {error}", err=True)
         sys.exit(2)
+    except JournalError as error:
+        typer.echo(f"paper-exchange: {error}", err=True)
+        sys.exit(1)
 
 
 @app.command()

@@ -3,12 +3,16 @@
 import json
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from venue_tools import MINUTE_MS, Venue
+
+from paper_exchange.server import serve
 
 pytestmark = pytest.mark.venue
 
@@ -78,3 +82,25 @@ def test_the_process_is_the_one_that_was_started(venue: Venue) -> None:
         pytest.skip("this system does not list children")
     assert os.getpid() != venue.process.pid
     assert children.read_text() == ""
+
+
+class Failing:
+    """Something beside the requests that fails at once."""
+
+    said_goodbye = False
+
+    async def run(self) -> None:
+        raise RuntimeError("the market stands still")
+
+    def say_goodbye(self) -> None:
+        self.said_goodbye = True
+
+
+def test_a_venue_whose_heartbeat_fails_ends_with_its_error() -> None:
+    """A market that stands still unnoticed would be worse than no venue; clients are told before."""
+    background = Failing()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        with pytest.raises(RuntimeError, match="the market stands still"):
+            serve(FastAPI(), listener, lambda: None, background=background)
+    assert background.said_goodbye
