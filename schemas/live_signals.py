@@ -182,6 +182,8 @@ class LiveSignals:
             self._ledger.skip(pair, tag, "research_silent", candle_ms, now_ms)
         if _leaves(flags, memory.side):
             return replace(flags, enter=FLAT)
+        if memory.side == FLAT:
+            return CandleFlags()
         return CandleFlags(leave_long=memory.side == LONG, leave_short=memory.side == SHORT, tag=RESEARCH_SILENT)
 
     def _asking(self, pair: str, flags: CandleFlags, candle_ms: int, memory: Memory) -> CandleFlags:

@@ -97,6 +97,9 @@ class OutboxWriter:
                         raise
                     refused = refused or self._say(error)
                     continue
+                except ValueError as error:  # another version of this program put it there
+                    refused = refused or StoreError(f"What waits as number {item.seq} can not be written: {error}")
+                    continue
                 self._outbox.written(item.seq)
         return refused
 

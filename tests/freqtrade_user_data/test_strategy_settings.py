@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from schemas.bot_settings import consumer_name
 from schemas.errors import SettingsError
+from schemas.settings import ExternalSignalSettings
 
 pytestmark = pytest.mark.freqtrade
 
@@ -75,3 +77,19 @@ def test_what_ends_a_run_is_logged_as_a_line(strategy_file: ModuleType) -> None:
 
     assert issubclass(strategy_file.ExternalSignalError, ValueError)
     assert issubclass(strategy_file.ExternalSignalError, OperationalException)
+
+
+@pytest.mark.parametrize(
+    ("config", "given", "name"),
+    [
+        ({}, {}, "freqtrade-dry"),
+        ({"bot_name": "mine", "dry_run": True}, {}, "mine-dry"),
+        ({"bot_name": "mine", "dry_run": False}, {}, "mine"),
+        ({"bot_name": "mine", "dry_run": True}, {"consumer": "other"}, "other"),
+    ],
+)
+def test_a_dry_run_never_answers_under_the_name_of_a_bot_for_money(
+    config: dict[str, Any], given: dict[str, str], name: str
+) -> None:
+    """Its receipts would keep that one from entering; unless somebody names them alike."""
+    assert consumer_name(config, ExternalSignalSettings(strategy_id="mine", **given)) == name

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from schemas.bounded_call import BoundedCalls
-from schemas.collections import SIGNAL_KEY, SIGNAL_REVISIONS, SIGNALS, Store
+from schemas.collections import SIGNAL_EXPORTS, SIGNAL_KEY, SIGNAL_REVISIONS, SIGNALS, Store
 from schemas.errors import SettingsError, StoreError
 from schemas.live_feed import LiveFeed
 from schemas.settings import ExternalSignalSettings, Settings
@@ -280,3 +280,43 @@ def test_a_loop_reads_what_can_be_usable_now(db: Store, given: ExternalSignalSet
     with SignalFeed(given, "1m", live=True) as feed:
         found = live_feed(feed, window).read(["BTC/USDT"], START_MS + 6 * MINUTE_MS - 1_000)
     assert [(ts - START_MS) // MINUTE_MS for ts in found["BTC/USDT"].ts.tolist()] == [3, 4, 5]
+
+
+@pytest.mark.mongo
+def test_an_absence_is_remembered_by_its_times(db: Store, given: ExternalSignalSettings) -> None:
+    """From the first failed read to the first that succeeds, by the time that the bot trades by."""
+    with SignalFeed(changed(given, collection="strange"), "1m", live=True) as feed:
+        live = live_feed(feed, SignalWindow(MINUTE_MS), retry_after_s=0.0)
+        db["strange"].insert_one(signal(1))
+        assert not live.was_away(0, START_MS + 9 * MINUTE_MS)
+        live.read(["BTC/USDT"], START_MS + 2 * MINUTE_MS)
+        assert live.was_away(START_MS + 8 * MINUTE_MS, START_MS + 9 * MINUTE_MS)  # it still is
+        db["strange"].create_index([(name, 1) for name in SIGNAL_KEY], unique=True)
+        live.read(["BTC/USDT"], START_MS + 3 * MINUTE_MS)
+        assert live.was_away(START_MS + 3 * MINUTE_MS, START_MS + 9 * MINUTE_MS)
+        assert not live.was_away(START_MS, START_MS + 2 * MINUTE_MS - 1)
+        assert not live.was_away(START_MS + 3 * MINUTE_MS + 1, START_MS + 9 * MINUTE_MS)
+
+
+@pytest.mark.mongo
+def test_research_lives_by_its_newest_export_or_signal(db: Store, given: ExternalSignalSettings) -> None:
+    """An export without a signal counts, one of older bars or another strategy does not; a signal alone counts too."""
+
+    def export(minute: int, **more: Any) -> None:
+        mine = {"strategy_id": "mine", "timeframe": "1m", "last_ts": START + timedelta(minutes=minute)}
+        db[SIGNAL_EXPORTS].insert_one(mine | {"exported_at": START} | more)
+
+    with SignalFeed(given, "1m", live=True) as feed:
+        live = live_feed(feed, SignalWindow(MINUTE_MS), wants_exports=True)
+        now_ms = START_MS + 5 * MINUTE_MS
+        live.read(["BTC/USDT"], now_ms)
+        assert live.newest_ts is None
+        export(3)
+        export(1)
+        export(9, strategy_id="theirs")
+        export(9, timeframe="5m")
+        live.read(["BTC/USDT"], now_ms)
+        assert live.newest_ts == START_MS + 3 * MINUTE_MS
+        db[SIGNALS].insert_one(signal(4))
+        live.read(["BTC/USDT"], now_ms)
+        assert live.newest_ts == START_MS + 4 * MINUTE_MS
