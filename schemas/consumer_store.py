@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from pymongo import ASCENDING
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from schemas.collections import FILL_KEY, FILLS, POSITION_KEY, POSITIONS, RECEIPT_KEY, SIGNAL_RECEIPTS
+from schemas.errors import StoreError
 from schemas.execution_documents import SkipReason
 
 Writing = Literal["exited", "skipped", "accounted", "no_entry", "no_exit", "fill", "position"]
@@ -15,7 +17,10 @@ Writing = Literal["exited", "skipped", "accounted", "no_entry", "no_exit", "fill
 ORDERED: tuple[SkipReason, ...] = ("order_rejected", "order_unfilled", "order_lost")
 _EARLIEST = ("seen_at", "latency_ms")
 
+_BAD_VALUE = 2  # MongoDB's code for a hint that names no index
+
 Document = Mapping[str, Any]
+Hint = list[tuple[str, int]] | None
 
 
 class ConsumerStore:
@@ -43,6 +48,11 @@ class ConsumerStore:
 
         The unique index decides among all who ask at once. A signal that was skipped before may still enter; one
         whose order left may not. What one of `run_ids` claimed is our own: the answer to an earlier question was lost.
+
+        Raises
+        ------
+        StoreError
+            Where the collection has no index that would decide.
         """
         free = {
             "$or": [
@@ -51,7 +61,16 @@ class ConsumerStore:
                 {"decision": "entered", "run_id": {"$in": list(run_ids)}},
             ]
         }
-        return self._put_receipt(receipt, free)
+        try:
+            # The hint makes a database without the index an error: nothing would keep two of us apart there.
+            return self._put_receipt(receipt, free, hint=[(name, ASCENDING) for name in RECEIPT_KEY])
+        except OperationFailure as error:
+            if error.code == _BAD_VALUE and "hint" in str(error):
+                raise StoreError(
+                    f"{self._receipts.full_name} lacks the unique index on {', '.join(RECEIPT_KEY)}, by which signals "
+                    "act once. Make it with `quantflow db init`."
+                ) from None
+            raise
 
     def write(self, kind: str, document: Document) -> None:
         """Write a document of the outbox.
@@ -87,14 +106,14 @@ class ConsumerStore:
         """The same for an exit; if its signal has opened the other side since, that stays."""
         return self._put_receipt(receipt, {"run_id": receipt["run_id"], "decision": {"$ne": "entered"}})
 
-    def _put_receipt(self, receipt: Document, free: Document) -> bool:
+    def _put_receipt(self, receipt: Document, free: Document, hint: Hint = None) -> bool:
         key = _key(receipt, RECEIPT_KEY)
         content = {name: value for name, value in receipt.items() if name not in key and name not in _EARLIEST}
         change: dict[str, Any] = {"$set": content, "$min": {name: receipt[name] for name in _EARLIEST}}
         if "reason" not in content:
             change["$unset"] = {"reason": ""}
         try:
-            self._receipts.update_one({**key, **free}, change, upsert=True)
+            self._receipts.update_one({**key, **free}, change, upsert=True, hint=hint)
         except DuplicateKeyError:  # it is there, and not free
             return False
         return True

@@ -10,6 +10,7 @@ from bson.decimal128 import Decimal128
 
 from schemas.collections import FILLS, POSITIONS, SIGNAL_RECEIPTS, Store
 from schemas.consumer_store import ConsumerStore
+from schemas.errors import StoreError
 
 pytestmark = pytest.mark.mongo
 
@@ -51,6 +52,15 @@ def test_the_same_run_may_ask_again(db: Store, store: ConsumerStore) -> None:
     assert not store.claim_entry(receipt("entered", run_id="later"), ["later"])
     assert store.claim_entry(receipt("entered", run_id="later"), ["later", "run"])
     assert stored(db) == ("entered", None, "later")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_without_the_unique_index_nothing_enters(db: Store, store: ConsumerStore, is_there: bool) -> None:
+    """Nothing would keep two processes apart; the sentence says how to make it."""
+    db[SIGNAL_RECEIPTS].drop_indexes() if is_there else db[SIGNAL_RECEIPTS].drop()
+    with pytest.raises(StoreError, match=r"signal_receipts lacks the unique index on consumer, .* `quantflow db init`"):
+        store.claim_entry(receipt("entered"), ["run"])
+    assert db[SIGNAL_RECEIPTS].count_documents({}) == 0
 
 
 @pytest.mark.parametrize(
