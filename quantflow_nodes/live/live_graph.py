@@ -55,15 +55,29 @@ class LiveGraph:
         self._depth = 1
         self._kept: dict[Source, KeptRows] = {}
         self._plain: dict[Source, Any] = {}
+        self._made_at_ms = NOTHING_YET
         self.through_ms = NOTHING_YET
 
     def has_seen(self, node: str, symbol: str, close_ms: int, values: tuple[float, ...] | None) -> bool:
-        """Tell whether a bar of a source is among the kept ones, with these values (None: with whichever)."""
+        """Tell whether a bar of a source was run on, with these values (None: with whichever).
+
+        Of bars from before the state was made that is not known, and the answer is no: an earlier session may have run
+        without them.
+        """
+        if close_ms <= self._made_at_ms:
+            return False
         kept = self._kept.get(Source(node, "bars"))
         row = kept.row_at(symbol, close_ms) if kept is not None else None
         if row is None:
             return False
         return values is None or np.array_equal([row[name] for name in BAR_FIELDS], values, equal_nan=True)
+
+    def kept_rows(self) -> dict[str, int]:
+        """Return how many rows are kept of each node, at most, whatever the output."""
+        counts: dict[str, int] = {}
+        for source, kept in self._kept.items():
+            counts[source.node] = max(counts.get(source.node, 0), len(kept))
+        return counts
 
     def missing(self, expected: set[tuple[str, str]], close_ms: int) -> set[tuple[str, str]]:
         """Return which of the bars expected at a close, as collection and symbol, are not among the kept ones."""
@@ -77,6 +91,7 @@ class LiveGraph:
 
     def start(self, through_ms: int) -> None:
         """Stand where every bar that closed until a time has been seen; without enough bars, at the very beginning."""
+        self._made_at_ms = through_ms
         first = min(milliseconds(source.start) for source in self._live.sources.values())
         if through_ms > first:
             try:
@@ -93,6 +108,7 @@ class LiveGraph:
         for kept in self._kept.values():
             kept.drop_after(through_ms)
         self.through_ms = through_ms
+        self._made_at_ms = min(self._made_at_ms, through_ms)
         if any(from_ms > through_ms + 1 for kept in self._kept.values() for from_ms in kept.known_from.values()):
             self.start(through_ms)
 

@@ -81,7 +81,7 @@ class LiveSession:
     ) -> None:
         self._live, self._history, self._context, self._record = live, history, context, record
         self._feed, self._clock, self._options, self._teller = feed, clock, options, teller
-        self._graph = LiveGraph(live, history, context)
+        self.graph = LiveGraph(live, history, context)
         self._calendar = BarCalendar(live, _whole_ms(options.patience_s))
         self._stopped = threading.Event()
         self._must_look_up = True
@@ -108,7 +108,7 @@ class LiveSession:
         """Stand at a time until which everything is exported."""
         self.through_ms = milliseconds(through)
         with store_errors(self._context.settings):
-            self._graph.start(self.through_ms)
+            self.graph.start(self.through_ms)
 
     def turn(self, wait_s: float) -> None:
         """Wait for news of bars, at most so long, and do what is due."""
@@ -159,7 +159,7 @@ class LiveSession:
             close = change.open_ms + source.timeframe.seconds * 1000
             if close > self.through_ms:
                 self._calendar.arrived(change.collection, change.symbol, close, self._clock.now())
-            elif change.open_ms >= milliseconds(source.start) and not self._graph.has_seen(
+            elif change.open_ms >= milliseconds(source.start) and not self.graph.has_seen(
                 source.node, change.symbol, close, change.values
             ):
                 self._mark_dirty(close)
@@ -197,7 +197,7 @@ class LiveSession:
         facts = {"close": time_of(dirty_ms).isoformat(), "through": time_of(until).isoformat()}
         sentence = f"A bar that closed at {_minute(dirty_ms)} came late or has changed: all again from it on."
         self._teller.tell("late", sentence, **facts)
-        self._graph.rewind(since)
+        self.graph.rewind(since)
         self.through_ms = max(since, milliseconds(not_before)) if not_before is not None else since
         try:
             if self.through_ms < until:
@@ -209,15 +209,15 @@ class LiveSession:
     def _advance(self, until_ms: int) -> None:
         """Run the graph on what closed until a time, and export it."""
         since, started = self.through_ms, time.perf_counter()
-        self._graph.context = replace(self._context, now=self._clock.now())
+        self.graph.context = replace(self._context, now=self._clock.now())
         try:
-            inputs = self._graph.advance(until_ms, since)
-            missing = self._graph.missing(self._calendar.expected(until_ms), until_ms)
+            inputs = self.graph.advance(until_ms, since)
+            missing = self.graph.missing(self._calendar.expected(until_ms), until_ms)
             if missing:
                 self._tell_missing(until_ms, missing)
             arrival = Arrival(self._calendar.seen_at(until_ms) or self._clock.now(), len(missing))
             done = [
-                publish_new(node, inputs[node.name], self._graph.context, since, arrival)
+                publish_new(node, inputs[node.name], self.graph.context, since, arrival)
                 for node in self._live.exports
                 if node.name in inputs
             ]
@@ -225,7 +225,7 @@ class LiveSession:
             self._teller.waiting(f"{error} Waiting for more bars.")
             return
         except BaseException:
-            self._graph.rewind(since)
+            self.graph.rewind(since)
             raise
         self._come_through(until_ms, done, time.perf_counter() - started)
 

@@ -27,6 +27,30 @@ FOLDER = Path(__file__).parent
 PATIENCE_S = 20.0
 _CONTENT = ("strategy_id", "symbol", "pair", "timeframe", "ts", "action", "score", "weight", "valid_until", "note")
 Bar = dict[str, Any]
+BTC, ETH = "BINANCE:BTCUSDT", "BINANCE:ETHUSDT"
+ONE, TWO = f'["{BTC}"]', f'["{BTC}", "{ETH}"]'
+
+
+def graph(nodes: str, symbols: str = ONE) -> str:
+    """A graph whose bars are the walk's; `factor` feeds a position, unless the nodes say otherwise."""
+    return f"""
+name: g
+nodes:
+  bars: {{type: read_bars, params: {{symbols: {symbols}, timeframe: 1m, start: 2022-01-01, end: 2022-01-10}}}}
+{nodes}"""
+
+
+def factor(params: str, source: str = "bars.bars") -> str:
+    return f"  factor: {{type: factor, params: {params}, inputs: {{bars: {source}}}}}\n"
+
+
+def position(above: float = 0.0, below: float = 0.0, source: str = "factor.factor") -> str:
+    params = f"{{enter_above: {above}, exit_below: {below}}}"
+    return f"  position: {{type: threshold_position, params: {params}, inputs: {{factor: {source}}}}}\n"
+
+
+def export(params: str = "strategy_id: s", source: str = "position: position.position") -> str:
+    return f"  export: {{type: export_signals, params: {{{params}}}, inputs: {{{source}}}}}\n"
 
 
 @contextmanager
