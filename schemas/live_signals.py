@@ -38,7 +38,8 @@ class _Asked:
 class LiveSignals:
     """The signals of one strategy, candle by candle, with the positions that Freqtrade really has.
 
-    An entry is set on one candle, for as long as that is the last one, and used by one order at most. An exit is set
+    An entry is set on one candle, for as long as that is the last one, and used by one order at most; on the next one
+    too where a lock of Freqtrade's held it back. An exit is set
     until its position is closed, however many orders that takes; only before the first of them a newer signal that
     wants the position takes it back.
 
@@ -77,7 +78,9 @@ class LiveSignals:
             if memories.get(pair, Memory()).side != FLAT:
                 reason = "in_position"
             elif is_locked(pair, asked.candle_ms, asked.side):
+                # A lock after an exit ends with its candle: the signal may act on the next one, if the rule chooses it.
                 reason = "pair_locked"
+                self._flagged.pop(pair, None)
             self._ledger.skip(pair, asked.tag, reason, asked.candle_ms, now_ms)
         self._asked.clear()
         over = [one for pair, one in self._wanted.items() if _is_gone(one, memories.get(pair, Memory()))]

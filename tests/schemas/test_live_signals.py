@@ -82,6 +82,17 @@ def test_an_entry_that_was_not_asked_for_is_gone_with_its_candle(books: Books) -
     assert bot.loop(6.02, {4: ENTER}) == CandleFlags()
 
 
+def test_an_entry_that_a_lock_held_back_acts_on_the_next_candle(books: Books) -> None:
+    """A lock ends with the candle of the exit that it followed; the rule still chooses the signal by its tolerance."""
+    bot = Bot(books)
+    bot.loop(5.02, {4: ENTER})
+    bot.locked = True
+    bot.loop(5.9, {4: ENTER})
+    assert books.told() == [("skipped", "pair_locked")]
+    assert bot.loop(6.02, {4: ENTER}) == CandleFlags(enter=LONG, tag=tag(4))
+    assert bot.enter(6.02, 4)
+
+
 @pytest.mark.parametrize(
     ("locked", "memory", "reason"),
     [(False, Memory(), "risk"), (True, Memory(), "pair_locked"), (False, HELD, "in_position")],
