@@ -9,7 +9,7 @@ from schemas.clock import Clock
 class VenueClock:
     """Tells which bars have closed by the venue's own words, and when the next one will.
 
-    A time that the venue has told is proven: it will not go back. Between two of them the process's clock goes on, by
+    A time that the venue has told is proven. Between two of them the process's clock goes on, by
     which one may wake up, but never take a bar for closed: that clock may be wrong, or have slept.
 
     Parameters
@@ -37,7 +37,7 @@ class VenueClock:
         before = self._process_ms()
         venue_ms = await self._ask()
         self._ahead_ms = venue_ms - (before + self._process_ms()) // 2
-        self.note(venue_ms)
+        self.proven_ms = venue_ms  # also where it is earlier than before: a venue that plays old bars was started again
         return venue_ms
 
     async def proven(self, needed_ms: int) -> int:
