@@ -56,6 +56,7 @@ class LiveFeed:
         self._away_since: float | None = None
         self._away_from_ms = 0
         self._absences: list[tuple[int, int]] = []
+        self._may_have_missed = True
         self.newest_ts: int | None = None
 
     def read(self, pairs: Sequence[str], now_ms: int) -> dict[str, Signals]:
@@ -72,11 +73,24 @@ class LiveFeed:
             return {}
         if self._away_since is not None:
             logger.warning(f"MongoDB gives signals again, after {self._clock() - self._away_since:.0f} s.")
+            self._may_have_missed = True
             self._absences = [*self._absences[-_REMEMBERED_ABSENCES:], (self._away_from_ms, now_ms)]
         self._failed_at = self._away_since = None
         lives = [int(signals.ts[-1]) for signals in found.values() if signals.ts.size]
         known = [ts for ts in (self.newest_ts, exported, *lives) if ts is not None]
         self.newest_ts = max(known, default=None)
+        return found
+
+    def missed(self, pairs: Sequence[str], now_ms: int) -> dict[str, Signals]:
+        """Return the last signal of each of some pairs, once after the start and after each absence; else nothing."""
+        if not self._may_have_missed or self._failed_at is not None:
+            return {}
+        closed_ms = now_ms - self._window.timeframe_ms
+        try:
+            found = self._calls.call(lambda: self._feed.last(pairs, closed_ms), self._timeout_s * _DRIVER_FIRST)
+        except StoreError:
+            return {}  # asked again in the next loop; if this goes on, the read of signals says so
+        self._may_have_missed = False
         return found
 
     def was_away(self, from_ms: int, until_ms: int) -> bool:

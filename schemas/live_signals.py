@@ -1,5 +1,6 @@
 """Decides the last closed candle of each pair while a bot trades, and knows why a signal does not act."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -7,10 +8,23 @@ import numpy as np
 
 from schemas.execution_documents import SkipReason
 from schemas.outbox import Claim
-from schemas.signal_actions import FLAT, LONG, SHORT, ActionRules, Decisions, Memory, Signals, chosen_signals, decisions
+from schemas.signal_actions import (
+    FLAT,
+    LONG,
+    SHORT,
+    ActionRules,
+    Decisions,
+    Memory,
+    Signals,
+    chosen_signals,
+    decisions,
+    wishes,
+)
 from schemas.signal_ledger import SignalLedger
 from schemas.signal_rule import NO_SIGNAL, SignalWindow
 from schemas.signal_tag import SignalTag
+
+logger = logging.getLogger(__name__)
 
 RESEARCH_SILENT = "research_silent"
 
@@ -39,9 +53,8 @@ class LiveSignals:
     """The signals of one strategy, candle by candle, with the positions that Freqtrade really has.
 
     An entry is set on one candle, for as long as that is the last one, and used by one order at most; on the next one
-    too where a lock of Freqtrade's held it back. An exit is set
-    until its position is closed, however many orders that takes; only before the first of them a newer signal that
-    wants the position takes it back.
+    too where a lock of Freqtrade's held it back. An exit is set until its position is closed, however many orders that
+    takes; only before the first of them a newer signal that wants the position takes it back.
 
     Parameters
     ----------
@@ -128,6 +141,32 @@ class LiveSignals:
         if is_silent:
             return self._in_silence(pair, flags, candle_ms, now_ms, memory)
         return self._asking(pair, flags, candle_ms, memory)
+
+    def exit_late(self, pair: str, last: Signals, candle_ms: int, now_ms: int, memory: Memory) -> None:
+        """Want an exit that nobody saw in time: research's last word on a position, while the bot could not hear it.
+
+        Parameters
+        ----------
+        pair : str
+        last : Signals
+            The newest signal of the pair, of whatever age.
+        candle_ms, now_ms : int
+        memory : Memory
+            What Freqtrade's trades tell of the pair.
+        """
+        if last.ts.size == 0 or memory.side == FLAT or pair in self._wanted:
+            return
+        ts, asked = int(last.ts[-1]), wishes(last, self._rules)
+        leaves = bool(asked.leave_long[-1] if memory.side == LONG else asked.leave_short[-1])
+        is_new = ts > max(memory.entered_ms, memory.settled_ts, self._ledger.settled_ts(pair))
+        bar_ms, window = self._window.timeframe_ms, self._window
+        is_over = now_ms - ts - bar_ms > window.max_delay_ms or candle_ms - ts > window.tolerance_bars * bar_ms
+        if leaves and is_new and is_over and now_ms < int(last.valid_until[-1]):  # a younger one acts by the rule
+            tag = self._tag(last, last.ts.size - 1)
+            logger.warning(f"{pair} is left late, on {tag}: it could not be read when it was new.")
+            self._ledger.saw(pair, [ts], now_ms)
+            self._ledger.want_exit(pair, tag, candle_ms, now_ms)
+            self._wanted[pair] = self._ledger.exits[pair, ts]
 
     def _explain(self, pair: str, signals: Signals, decided: Decisions, candle_ms: int, now_ms: int) -> None:
         """Say why signals do not act, of those for which it is clear by now."""

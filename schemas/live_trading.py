@@ -18,7 +18,7 @@ from schemas.outbox import Outbox
 from schemas.outbox_writer import OutboxWriter
 from schemas.settings import ExternalSignalSettings
 from schemas.signal_accounting import SignalAccounting
-from schemas.signal_actions import LONG, ActionRules, Memory, Signals
+from schemas.signal_actions import FLAT, LONG, ActionRules, Memory, Signals
 from schemas.signal_feed import NO_SIGNALS, SignalFeed
 from schemas.signal_ledger import SignalLedger
 from schemas.signal_memory import memory_of
@@ -140,6 +140,7 @@ class LiveTrading:
             has_closed_it = self._recorder.has_filled(claim.pair, tag)
             self._ledger.exit_over(claim, None if has_closed_it else "no_position", now_ms)
         self._newest = self._live.read(pairs, now_ms)
+        self._exit_late(now_ms)
         self._is_silent = self._silence(now_ms)
 
     def decide(self, pair: str, candle_ms: int) -> CandleFlags:
@@ -206,6 +207,13 @@ class LiveTrading:
             by_pair.setdefault(trade.pair, []).append(trade)
         own = self.consumer
         return {pair: memory_of(found, own.strategy_id, own.timeframe_ms) for pair, found in by_pair.items()}
+
+    def _exit_late(self, now_ms: int) -> None:
+        """After the start and after an absence, look for exits that came meanwhile and are too old by the rule."""
+        if self._settings.late_exits:
+            held = [pair for pair, memory in self._memories.items() if memory.side != FLAT]
+            for pair, last in self._live.missed(held, now_ms).items():
+                self._signals.exit_late(pair, last, self._candle(now_ms), now_ms, self._memories[pair])
 
     def _silence(self, now_ms: int) -> bool:
         """Tell whether positions are to be closed: the newest bar that research spoke of closed too long ago.

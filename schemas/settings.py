@@ -157,6 +157,9 @@ class ExternalSignalSettings(_Settings):
     min_hold_bars: int = Field(
         0, ge=0, description="At least this many bars lie between an entry signal that acted and the next exit."
     )
+    late_exits: bool = Field(
+        True, description="After an absence of bot or MongoDB, leave a position by an exit that is too old by the rule."
+    )
     on_silence: Literal["hold", "exit"] = Field(
         "hold", description="What becomes of open positions when research falls silent: they are held, or closed."
     )

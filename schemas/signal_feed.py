@@ -115,6 +115,23 @@ class SignalFeed:
         with self._sentences():
             return sorted(map(str, self.database[self._settings.collection].distinct("strategy_id")))
 
+    def last(self, pairs: Sequence[str], last_ms: int) -> dict[str, Signals]:
+        """Return the newest signal of each of some pairs with ts ≤ last_ms, of whatever age.
+
+        Raises
+        ------
+        StoreError
+            As `history`.
+        """
+        found: dict[str, Signals] = {}
+        with self._sentences():
+            for pair in pairs:
+                query = self._query(pair, _bounds(None, last_ms))
+                fields = {"_id": False} | dict.fromkeys(_FIELDS, True)
+                newest = self.database[self._settings.collection].find_one(query, fields, sort=[("ts", DESCENDING)])
+                found[pair] = self._signals([] if newest is None else [newest])
+        return found
+
     def newest_export(self) -> int | None:
         """Return the newest bar that research has exported an opinion on, though it may be that nothing changed.
 

@@ -71,19 +71,21 @@ def test_an_unfilled_exit_is_ordered_until_it_fills(bot: ExecutorBot) -> None:
 def test_a_bot_killed_right_after_its_order_was_noted_goes_on(bot: ExecutorBot) -> None:
     """kill -9 as soon as Freqtrade has the trade; the order, its fill and the position are complete, and single.
 
-    A signal that came while the bot was off is too old when it is back: it opens nothing, and says expired.
+    Signals that came while the bot was off are too old when it is back: an entry opens nothing, and says expired; the
+    exit that was research's last word closes late.
     """
     orders, trades = len(bot.orders()), len(bot.trades())
     bought = bot.signal(action="enter_long")
     bot.wait(lambda: len(bot.trades()) > trades, "the trade")
     bot.end(by=9)
     missed = bot.signal(action="enter_long")
-    bot.pass_bars(4)
+    word = bot.signal(action="exit_long")
+    bot.pass_bars(3)
     bot.start()
-    bot.wait(lambda: bool(bot.positions(ts=bought, state="open")), "the position")
+    bot.wait(lambda: bool(bot.positions(ts=bought, exit_ts=word, state="closed")), "the closed position")
     bot.becomes(missed, "skipped", "expired")
-    assert len(bot.orders()) == orders + 1
-    assert len(bot.fills(ts=bought)) == 1
+    assert len(bot.orders()) == orders + 2
+    assert len(bot.fills(ts=bought)) == len(bot.fills(ts=word)) == 1
     assert bot.outcome(bought) == ("entered", None)
 
 

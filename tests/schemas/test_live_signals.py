@@ -47,6 +47,12 @@ class Bot:
         candle = ms(minute) // MINUTE_MS * MINUTE_MS - MINUTE_MS
         return self.live.decide(PAIR, signals_of(documents)[0], candle, ms(minute), memory, is_silent=self.is_silent)
 
+    def late(self, minute: float, at: int, memory: Memory = HELD, **content: Any) -> CandleFlags:
+        """The bot can read again; the newest signal of the pair is shown to it, then a loop."""
+        last = signals_of([{"ts": DatetimeMS(ms(at)), "version": 1, **content}])[0]
+        self.live.exit_late(PAIR, last, ms(minute) // MINUTE_MS * MINUTE_MS - MINUTE_MS, ms(minute), memory)
+        return self.loop(minute, {}, memory)
+
     def enter(self, minute: float, at: int) -> bool:
         """Freqtrade asks for the order."""
         self.live.was_asked(PAIR)
@@ -140,6 +146,27 @@ def test_an_exit_whose_order_left_is_carried_through(books: Books) -> None:
     assert bot.loop(6.02, {5: EXIT}, HELD) == CandleFlags(leave_long=True, tag=tag(4))
     assert bot.loop(7.02, {6: ENTER}, HELD) == CandleFlags(leave_long=True, tag=tag(4))
     assert books.told() == [("exited", None), ("skipped", "duplicate"), ("skipped", "in_position")]
+
+
+def test_an_exit_that_could_not_be_heard_in_time_closes_late(books: Books) -> None:
+    """An hour old, and research's last word on the position: left all the same."""
+    assert Bot(books).late(65, 5, **EXIT) == CandleFlags(leave_long=True, tag=tag(5))
+
+
+@pytest.mark.parametrize(
+    ("minute", "memory", "content"),
+    [
+        (5, Memory(), EXIT),  # nothing is held
+        (5, HELD, ENTER),  # no exit
+        (5, HELD, EXIT | {"valid_until": DatetimeMS(ms(30))}),
+        (0, HELD, EXIT),  # of before the position
+        (1, HELD, {"weight": 0.0}),  # of the candle that opened it
+        (63, HELD, EXIT),  # young enough to act by the rule
+    ],
+)
+def test_nothing_else_is_done_late(books: Books, minute: int, memory: Memory, content: dict[str, Any]) -> None:
+    """Least of all an entry."""
+    assert Bot(books).late(65, minute, memory, **content) == CandleFlags()
 
 
 def test_reasons_are_told_when_they_are_known(books: Books) -> None:

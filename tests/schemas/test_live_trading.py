@@ -149,6 +149,17 @@ def test_a_signal_that_ran_out_between_its_reading_and_its_order_opens_nothing(s
     assert {one["reason"] for one in db[SIGNAL_RECEIPTS].find()} == {"expired"}
 
 
+@pytest.mark.parametrize("late_exits", [True, False])
+def test_an_exit_of_the_time_before_closes_at_the_next_start(start: Start, db: Store, late_exits: bool) -> None:
+    """It came while the bot was off; looked for once, and by default."""
+    trade = TradeShape()
+    leave = write(db, 10, action="exit_long")
+    bot = start(60, [trade], late_exits=late_exits)
+    assert bot.loop(60.1) == (CandleFlags(leave_long=True, tag=leave) if late_exits else CandleFlags())
+    later = write(db, 20, action="exit_long")
+    assert bot.loop(60.2).tag != later
+
+
 def test_trades_of_the_time_before_are_told_at_the_next_start(start: Start, db: Store) -> None:
     """All of them the first time; later those since the bot was last seen alive."""
     trades = [TradeShape(close_date_utc=at(1), exit_reason="stop_loss")]

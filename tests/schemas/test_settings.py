@@ -75,6 +75,7 @@ def test_a_variable_sets_its_setting(
         ("EXT_SIG_COOLDOWN_BARS", "4", "cooldown_bars", 4),
         ("EXT_SIG_MIN_HOLD_BARS", "2", "min_hold_bars", 2),
         ("EXT_SIG_CONSUMER", "bot7", "consumer", "bot7"),
+        ("EXT_SIG_LATE_EXITS", "false", "late_exits", False),
         ("EXT_SIG_ON_SILENCE", "exit", "on_silence", "exit"),
         ("EXT_SIG_SILENCE_BARS", "3", "silence_bars", 3),
         ("EXT_SIG_AS_KNOWN", "1", "as_known", True),
