@@ -1,6 +1,7 @@
 """Keeps a run in `workflow_runs`: the graph as it was, versions, the range of data, and each node's fate."""
 
 import platform
+from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
@@ -49,6 +50,11 @@ class RunRecord:
             fields |= {f"nodes.{name}.seconds": seconds, f"nodes.{name}.rows": rows}
         if error is not None:
             fields[f"nodes.{name}.error"] = error
+        self._db[WORKFLOW_RUNS].update_one(self._key, {"$set": fields})
+
+    def nodes(self, states: Mapping[str, NodeState]) -> None:
+        """Write the state of several nodes at once."""
+        fields = {f"nodes.{name}.state": state for name, state in states.items()}
         self._db[WORKFLOW_RUNS].update_one(self._key, {"$set": fields})
 
     def saw(self, outputs: Ports) -> None:

@@ -39,11 +39,13 @@ def nodes(
         _print_one(shown[0])
     else:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-        for title in ("type", "inputs", "outputs", "what it does"):
+        for title in ("type", "inputs", "outputs", "look-back", "what it does"):
             table.add_column(title, no_wrap=title == "type")
         for node in shown:
             ports = [", ".join(port["name"] for port in node[side]) or "–" for side in ("inputs", "outputs")]
-            table.add_row(node["type"], *ports, escape(" ".join(node["description"].split("\n\n")[0].split())))
+            table.add_row(
+                node["type"], *ports, node["lookback"], escape(" ".join(node["description"].split("\n\n")[0].split()))
+            )
         out.print(table)
 
 
@@ -53,6 +55,7 @@ def describe(type_name: str) -> dict[str, Any]:
     return {
         "type": type_name,
         "description": inspect.getdoc(found) or "",
+        "lookback": found.lookback,
         "params": _params(found),
         "inputs": _ports(found.inputs_model),
         "outputs": _ports(found.outputs_model),
@@ -101,3 +104,4 @@ def _print_one(node: dict[str, Any]) -> None:
         listed = [port["name"] + f": {port['type']}" + ("" if port["required"] else ", may stay open")
                   for port in node[side]]  # fmt: skip
         out.print(f"{side}: {'; '.join(listed) or 'none'}")
+    out.print(f"look-back (bars before the one at hand): {node['lookback']}", soft_wrap=True)

@@ -131,6 +131,8 @@ class StreamFeed:
         for name, symbols in _symbols(sources).items():
             stream = _Stream(db[name], symbols, position.get(name))
             opened = self._first(stream)
+            if opened.resume_token is not None:
+                self._position[name] = dict(opened.resume_token)
             threading.Thread(target=self._read, args=(stream, opened), name=f"feed-{name}", daemon=True).start()
 
     def close(self) -> None:

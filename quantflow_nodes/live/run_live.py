@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+import pymongo
 import structlog
 from pymongo.errors import PyMongoError
 
@@ -17,12 +18,13 @@ from quantflow_nodes.live.resume import Resume, find_resume
 from quantflow_nodes.live.session import LiveOptions, LiveSession
 from quantflow_nodes.node import RunContext
 from quantflow_nodes.run_record import RunRecord
-from schemas.errors import InputError, QuantFlowError
+from schemas.errors import InputError
 from schemas.mongo import open_database, serve, server_time
 from schemas.run_id import new_run_id
 from schemas.settings import Settings
 
 log = structlog.get_logger()
+_LAST_WORDS_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +97,15 @@ def open_session(
 @contextmanager
 def _recorded(record: RunRecord, live: LivePlan) -> Iterator[None]:
     """Keep the state of the run and of its nodes, from the start of a `with` block to its end."""
-    for name in live.plan.nodes:
-        record.node(name, "skipped" if name in live.idle else "running", None, None, {})
+    run = [name for name in live.plan.nodes if name not in live.idle]
+    record.nodes({name: "skipped" if name in live.idle else "running" for name in live.plan.nodes})
     try:
         yield
-    except QuantFlowError as error:
-        with suppress(PyMongoError):
-            record.ended("failed", str(error))
+    except BaseException as error:
+        with suppress(PyMongoError), pymongo.timeout(_LAST_WORDS_S):
+            failed = isinstance(error, Exception)
+            record.ended("failed" if failed else "interrupted", str(error) if failed else None)
         raise
-    except BaseException:
-        with suppress(PyMongoError):
-            record.ended("interrupted", None)
-        raise
-    for name in live.plan.nodes:
-        if name not in live.idle:
-            record.node(name, "succeeded", None, None, {})
-    record.ended("succeeded", None)
+    with suppress(PyMongoError), pymongo.timeout(_LAST_WORDS_S):  # a store that is away must not hold up the end
+        record.nodes(dict.fromkeys(run, "succeeded"))
+        record.ended("succeeded", None)

@@ -58,7 +58,7 @@ class ExportSignals(Node[ExportSignalsParams, ExportSignalsInputs, ExportSignals
     """Publishes decisions as signals: the same again changes nothing, other content adds a revision."""
 
     type_name = "export_signals"
-    lookback = "to the opinion before"
+    lookback = "one opinion"
 
     def lookback_bars(self, params: ExportSignalsParams) -> int:
         """Where to begin to look for the opinion before, from which a change is told."""

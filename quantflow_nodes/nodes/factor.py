@@ -54,7 +54,7 @@ class FactorNode(Node[FactorParams, FactorInputs, FactorOutputs]):
     """A factor such as momentum, rsi or zscore, computed for each symbol by itself; it never sees later bars."""
 
     type_name = "factor"
-    lookback = "as its formula; all bars for recursions"
+    lookback = "its formula's, or all bars"
 
     def lookback_bars(self, params: FactorParams) -> int | None:
         """As the formula; None for recursions, and for sums of long windows, which are summed from the first bar on."""

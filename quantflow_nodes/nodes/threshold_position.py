@@ -39,7 +39,7 @@ class ThresholdPosition(Node[ThresholdPositionParams, ThresholdPositionInputs, T
     """In the market while a factor is high: 1 above enter_above, 0 below exit_below, between them as it was."""
 
     type_name = "threshold_position"
-    lookback = "to the last crossing"
+    lookback = "one crossing"
 
     def lookback_bars(self, params: ThresholdPositionParams) -> int:  # noqa: ARG002
         """Where to begin to look for the last crossing; `unsettled` says whether it was found."""
