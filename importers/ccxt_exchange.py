@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from schemas.errors import InputError
+from schemas.exchange_address import redirect
 from schemas.symbols import symbol_parts
 
 # These page from any start, however early; an empty page means that there is nothing up to now; their candles on
@@ -15,7 +16,6 @@ from schemas.symbols import symbol_parts
 BINANCE_LIKE = frozenset({"binance", "binanceus", "binanceusdm", "binancecoinm"})
 SPOT, PERPETUALS = "spot", "linear"  # as ccxt names the two lists of markets
 _OK, _NOT_FOUND = 200, 404
-_WEBSOCKET_SCHEMES = {"http": "ws", "https": "wss"}
 
 
 def made_exchange(exchanges: ModuleType, errors: ModuleType, name: str, url: str | None, symbols: Iterable[str]) -> Any:
@@ -45,7 +45,7 @@ def made_exchange(exchanges: ModuleType, errors: ModuleType, name: str, url: str
     # Proxies of the environment serve the real venue only: an address that was given is spoken to directly.
     exchange = getattr(exchanges, name)({"enableRateLimit": True, "aiohttp_trust_env": url is None})
     if url is not None:
-        _redirect(exchange, url)
+        redirect(exchange, url)
     if name in BINANCE_LIKE or url is not None:
         kinds = {PERPETUALS if symbol_parts(text)[2] else SPOT for text in symbols}
         exchange.options["fetchMarkets"] = {"types": sorted(kinds, reverse=True)}
@@ -70,25 +70,3 @@ def _strict(read: Callable[..., str], errors: ModuleType) -> Callable[..., str]:
         return text
 
     return strict
-
-
-def _redirect(exchange: Any, url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in _WEBSOCKET_SCHEMES or not parts.netloc:
-        raise InputError(f"--exchange-url must be an address such as http://127.0.0.1:8080, found {url!r}.")
-    exchange.urls["api"] = moved_addresses(exchange.urls["api"], url.rstrip("/"))
-    exchange.options["fetchMargins"] = False  # these two need keys, which a local venue does not know
-    exchange.options["fetchCurrencies"] = False
-
-
-def moved_addresses(addresses: Any, url: str) -> Any:
-    """Return ccxt's addresses (texts, nested in dicts) with their scheme and host replaced; websockets stay such."""
-    if isinstance(addresses, dict):
-        return {name: moved_addresses(address, url) for name, address in addresses.items()}
-    if not isinstance(addresses, str):
-        return addresses
-    old = urlsplit(addresses)
-    scheme, place = url.split("://", 1)
-    if old.scheme in _WEBSOCKET_SCHEMES.values():
-        scheme = _WEBSOCKET_SCHEMES[scheme]
-    return f"{scheme}://{place}{old.path}"

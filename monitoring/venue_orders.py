@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from monitoring.reconciliation import VenueOrder
 from schemas.errors import InputError, VenueError
+from schemas.exchange_address import redirect
 
 _PAGE = 1000
 
@@ -42,7 +42,8 @@ def fetch_orders(account: VenueAccount, pairs: Iterable[str], since: datetime) -
     options = {"apiKey": account.api_key.get_secret_value(), "secret": account.secret.get_secret_value()}
     exchange = getattr(ccxt, account.exchange)({**options, "enableRateLimit": account.url is None})
     if account.url is not None:
-        _redirect(exchange, account.url)
+        redirect(exchange, account.url)
+    exchange.options["fetchMarkets"] = {"types": ["spot"]}
     try:
         return [order for pair in pairs for order in _orders(exchange, pair, round(since.timestamp() * 1000))]
     except ccxt.BaseError as error:
@@ -72,16 +73,3 @@ def _order(order: dict[str, Any]) -> VenueOrder:
         amount=Decimal(str(raw.get("executedQty", order["filled"]))).normalize(),
         cost=Decimal(str(raw.get("cummulativeQuoteQty", order["cost"]))).normalize(),
     )
-
-
-def _redirect(exchange: Any, url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise InputError(f"--exchange-url must be an address such as http://127.0.0.1:8080, found {url!r}.")
-    base = url.rstrip("/")
-    exchange.urls["api"] = {name: _moved(address, base) for name, address in exchange.urls["api"].items()}
-    exchange.options |= {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False, "fetchCurrencies": False}
-
-
-def _moved(address: Any, base: str) -> Any:
-    return base + urlsplit(address).path if isinstance(address, str) else address

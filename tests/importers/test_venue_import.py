@@ -17,6 +17,7 @@ from importers.venue import Patience, VenueAddress
 from importers.venue_import import fill_gaps, import_from_venue
 from schemas.collections import Store
 from schemas.errors import InputError, SymbolError, VenueError
+from schemas.exchange_address import moved_addresses
 from schemas.symbols import Symbol
 from schemas.timeframes import Timeframe
 
@@ -320,10 +321,8 @@ def test_all_addresses_of_the_exchange_are_replaced() -> None:
     """With an address given no part of ccxt's interface still names the real venue."""
     import ccxt
 
-    from importers.ccxt_exchange import moved_addresses as moved_to
-
     urls = ccxt.binance().urls["api"]
-    moved = moved_to(urls, "http://127.0.0.1:1")
+    moved = moved_addresses(urls, "http://127.0.0.1:1")
     assert moved.keys() == urls.keys()
     assert all(url.startswith("http://127.0.0.1:1/") for url in moved.values())
     assert moved["public"] == "http://127.0.0.1:1/api/v3"
