@@ -168,8 +168,8 @@ class StreamFeed:
         with store_errors(self._settings):
             try:
                 return stream.open()
-            except OperationFailure as error:
-                if error.code not in _CAN_NOT_RESUME or stream.token is None:
+            except OperationFailure:
+                if stream.token is None:
                     raise
                 stream.token = None
                 self._queue.put((stream.collection.name, None, FeedBack(complete=False)))
