@@ -57,12 +57,12 @@ def test_signals_that_do_not_act_say_why(bot: ExecutorBot) -> None:
     orders = len(bot.orders())
     old = bot.signal(MINUTE.floor(bot.clock.now()) - 20 * MINUTE.delta, action="enter_long")
     closed = bot.closed_bar()
-    bot.signal(closed - MINUTE.delta, action="enter_long", valid_until=closed + timedelta(seconds=30))
+    bot.signal(closed - MINUTE.delta, ETH, action="enter_long", valid_until=closed + timedelta(seconds=30))
     bot.signal(closed, score=0.5)
     bot.signal(closed, ETH, action="exit_long")
     bot.becomes(closed, "skipped", "below_threshold")
     bot.becomes(closed, "skipped", "no_position", ETH)
-    bot.becomes(closed - MINUTE.delta, "skipped", "expired")
+    bot.becomes(closed - MINUTE.delta, "skipped", "expired", ETH)
     bot.becomes(bot.signal(action="enter_short"), "skipped", "short_not_allowed")
     assert len(bot.orders()) == orders
     # An old one is accounted for from the bot's start on only: this bot had not begun when it was usable.
