@@ -46,7 +46,7 @@ class OutboxWriter:
         self._outbox, self._write, self._say, self._also = outbox, write, say, also
         self._retry_after_s = max(retry_after_s, 0.05)
         self._wake, self._ended = threading.Event(), threading.Event()
-        self._held_back = 0
+        self._written_since = 0
         self._has_failed = False
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
 
@@ -101,6 +101,7 @@ class OutboxWriter:
                     refused = refused or StoreError(f"What waits as number {item.seq} can not be written: {error}")
                     continue
                 self._outbox.written(item.seq)
+                self._written_since += self._has_failed
         return refused
 
     def _write_one(self, item: Waiting) -> None:
@@ -108,7 +109,6 @@ class OutboxWriter:
             self._write(item.kind, item.document)
 
     def _failed(self, error: StoreError) -> bool:
-        self._held_back = max(self._held_back, self._count())
         if not self._has_failed:
             self._has_failed = True
             logger.warning(
@@ -120,9 +120,9 @@ class OutboxWriter:
         if self._has_failed:
             self._has_failed = False
             logger.warning(
-                f"MongoDB takes receipts, fills and positions again; {self._held_back} that waited are written."
+                f"MongoDB takes receipts, fills and positions again; {self._written_since} that waited are written."
             )
-            self._held_back = 0
+            self._written_since = 0
         return True
 
     def _count(self) -> int:
