@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 from pydantic import SecretStr
 from pymongo import UpdateOne
 
@@ -55,7 +56,8 @@ def upsert_each(db: Store, signals: list[Signal]) -> None:
 
 def publish(db: Store, signals: list[Signal]) -> None:
     """Our way: the difference first, then only what differs; revisions, retraction and a record."""
-    batch = Batch("bench", MINUTE, signals, [Opinion("BTC/USDT", signals[0].ts, signals[-1].ts)])
+    opens_ms = np.array([round(signal.ts.timestamp() * 1000) for signal in signals], np.int64)
+    batch = Batch("bench", MINUTE, signals, [Opinion("BTC/USDT", opens_ms)])
     publish_signals(db, batch, "bench-run", skew_s=2.0, lease_s=60.0)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.execution_documents import SkipReason
+from schemas.bot_documents import SkipReason
 from schemas.signal_rule import NEVER, NO_SIGNAL, Milliseconds, SignalTimes, SignalWindow, choose
 
 LONG, SHORT, FLAT = 1, -1, 0

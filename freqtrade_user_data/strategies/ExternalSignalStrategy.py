@@ -17,17 +17,17 @@ from freqtrade.exceptions import FreqtradeException, OperationalException
 from freqtrade.persistence import Order, Trade
 from freqtrade.strategy import IStrategy
 
-from schemas.bot_settings import consumer_name, strategy_settings
+from schemas.bot.live_signals import CandleFlags
+from schemas.bot.live_trading import LiveTrading
+from schemas.bot.settings import consumer_name, strategy_settings
+from schemas.bot.trade_facts import Consumer
 from schemas.errors import QuantFlowError, StoreError
-from schemas.live_signals import CandleFlags
-from schemas.live_trading import LiveTrading
 from schemas.run_id import new_run_id
 from schemas.signal_actions import LONG, SHORT, ActionRules, Decisions, Signals, chosen_signals, decisions
 from schemas.signal_feed import NO_SIGNALS, SignalFeed
 from schemas.signal_rule import NO_SIGNAL, Milliseconds, SignalWindow
 from schemas.signal_tag import SignalTag
 from schemas.timeframes import Timeframe
-from schemas.trade_facts import Consumer
 
 logger = logging.getLogger(__name__)
 

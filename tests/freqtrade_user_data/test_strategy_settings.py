@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from schemas.bot_settings import consumer_name
+from schemas.bot.settings import consumer_name
 from schemas.errors import SettingsError
 from schemas.settings import ExternalSignalSettings
 

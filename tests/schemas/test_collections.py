@@ -10,6 +10,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import DuplicateKeyError
 
+from schemas.bot_documents import Fill, Position, SignalReceipt
 from schemas.collections import (
     COLLECTIONS,
     REJECT_KEY,
@@ -32,7 +33,6 @@ from schemas.documents import (
     WorkflowRun,
 )
 from schemas.errors import StoreError
-from schemas.execution_documents import Fill, Position, SignalReceipt
 from schemas.mongo import connect
 from schemas.settings import Settings
 from schemas.timeframes import Timeframe

@@ -9,6 +9,7 @@ import pytest
 from bson.decimal128 import Decimal128
 from pydantic import ValidationError
 
+from schemas.bot_documents import Fill, Position, SignalReceipt
 from schemas.collections import Store
 from schemas.documents import (
     BarGap,
@@ -23,7 +24,6 @@ from schemas.documents import (
     StoredSignal,
     WorkflowRun,
 )
-from schemas.execution_documents import Fill, Position, SignalReceipt
 
 T = datetime(2022, 1, 1, tzinfo=UTC)
 NAIVE = datetime(2022, 1, 1)  # noqa: DTZ001 - the naive time is the subject

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from schemas.bounded_call import BoundedCalls
+from schemas.bot.bounded_call import BoundedCalls
+from schemas.bot.live_feed import LiveFeed
 from schemas.collections import SIGNAL_EXPORTS, SIGNAL_KEY, SIGNAL_REVISIONS, SIGNALS, Store
 from schemas.errors import SettingsError, StoreError
-from schemas.live_feed import LiveFeed
 from schemas.settings import ExternalSignalSettings, Settings
 from schemas.signal_feed import SignalFeed
 from schemas.signal_rule import NEVER, SignalWindow

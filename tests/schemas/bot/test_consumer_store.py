@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from bson.decimal128 import Decimal128
 
+from schemas.bot.consumer_store import ConsumerStore
 from schemas.collections import FILLS, POSITIONS, SIGNAL_RECEIPTS, Store
-from schemas.consumer_store import ConsumerStore
 from schemas.errors import StoreError
 
 pytestmark = pytest.mark.mongo

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from schemas.bot.signal_memory import memory_of
 from schemas.signal_actions import FLAT, LONG, LONG_AGO, SHORT, Memory
-from schemas.signal_memory import memory_of
 
 MINUTE_MS = 60_000
 

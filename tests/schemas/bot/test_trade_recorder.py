@@ -8,7 +8,7 @@ import pytest
 from bot_books import PAIR, Books, consumer
 from freqtrade_shapes import OrderShape, TradeShape, at
 
-from schemas.trade_recorder import TradeRecorder
+from schemas.bot.trade_recorder import TradeRecorder
 
 LEFT = "mine@2022-01-01T00:09Z#1"
 

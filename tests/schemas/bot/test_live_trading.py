@@ -10,13 +10,13 @@ import pytest
 from freqtrade_shapes import MINUTE_MS, OrderShape, T, TradeShape, at, ms
 from pydantic import SecretStr
 
+from schemas.bot.live_signals import CandleFlags
+from schemas.bot.live_trading import LiveTrading, outbox_name
+from schemas.bot.trade_facts import Consumer
 from schemas.collections import FILLS, POSITIONS, SIGNAL_EXPORTS, SIGNAL_RECEIPTS, SIGNALS, Store
-from schemas.live_signals import CandleFlags
-from schemas.live_trading import LiveTrading, outbox_name
 from schemas.settings import ExternalSignalSettings, Settings
 from schemas.signal_actions import LONG, ActionRules
 from schemas.signal_rule import SignalWindow
-from schemas.trade_facts import Consumer
 
 pytestmark = pytest.mark.mongo
 

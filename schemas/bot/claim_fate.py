@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from schemas.outbox import Claim
-from schemas.signal_ledger import SignalLedger
+from schemas.bot.outbox import Claim
+from schemas.bot.signal_ledger import SignalLedger
+from schemas.bot.trade_facts import TradeFacts, lost_fill
+from schemas.bot.trade_recorder import TradeRecorder
 from schemas.signal_tag import SignalTag
-from schemas.trade_facts import TradeFacts, lost_fill
-from schemas.trade_recorder import TradeRecorder
 
 logger = logging.getLogger(__name__)
 

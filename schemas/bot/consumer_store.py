@@ -8,9 +8,9 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
+from schemas.bot_documents import SkipReason
 from schemas.collections import FILL_KEY, FILLS, POSITION_KEY, POSITIONS, RECEIPT_KEY, SIGNAL_RECEIPTS
 from schemas.errors import StoreError
-from schemas.execution_documents import SkipReason
 
 Writing = Literal["exited", "skipped", "accounted", "no_entry", "no_exit", "fill", "position"]
 # The signal's order left, or may have left: nobody orders again.

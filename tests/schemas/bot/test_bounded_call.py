@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from schemas.bounded_call import BoundedCalls
+from schemas.bot.bounded_call import BoundedCalls
 from schemas.errors import StoreError
 
 

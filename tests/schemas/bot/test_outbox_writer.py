@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
+from schemas.bot.outbox import Outbox
+from schemas.bot.outbox_writer import OutboxWriter
 from schemas.errors import StoreError
-from schemas.outbox import Outbox
-from schemas.outbox_writer import OutboxWriter
 
 
 class Far:

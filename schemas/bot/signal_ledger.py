@@ -3,7 +3,7 @@
 An entry is claimed before its order leaves, in this order: 'asked' in the bot's own file, 'entered' in MongoDB under
 the unique index, 'claimed' in the file, the order. Where the bot dies before 'claimed' no order left, and the signal
 may still act. Where it dies after, an order may have left, and nobody orders again; what became of it is found out
-when the bot comes back (`schemas.claim_fate`).
+when the bot comes back (`schemas.bot.claim_fate`).
 """
 
 import logging
@@ -14,14 +14,14 @@ from datetime import UTC, datetime, timedelta
 
 from pymongo.errors import PyMongoError
 
-from schemas.bounded_call import BoundedCalls
-from schemas.consumer_store import ConsumerStore, Writing
+from schemas.bot.bounded_call import BoundedCalls
+from schemas.bot.consumer_store import ConsumerStore, Writing
+from schemas.bot.outbox import Act, Claim, ClaimState, Outbox
+from schemas.bot.trade_facts import Consumer
+from schemas.bot_documents import Decision, SignalReceipt, SkipReason
 from schemas.errors import StoreError
-from schemas.execution_documents import Decision, SignalReceipt, SkipReason
-from schemas.outbox import Act, Claim, ClaimState, Outbox
 from schemas.signal_actions import LONG_AGO
 from schemas.signal_tag import SignalTag
-from schemas.trade_facts import Consumer
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ import pytest
 from bot_books import PAIR, Books, consumer
 from freqtrade_shapes import OrderShape, TradeShape, ms
 
-from schemas.claim_fate import ClaimFate
-from schemas.signal_ledger import SignalLedger
+from schemas.bot.claim_fate import ClaimFate
+from schemas.bot.signal_ledger import SignalLedger
+from schemas.bot.trade_recorder import TradeRecorder
 from schemas.signal_tag import SignalTag
-from schemas.trade_recorder import TradeRecorder
 
 TAG = SignalTag("mine", ms(4))
 

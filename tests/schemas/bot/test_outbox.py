@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from bson.decimal128 import Decimal128
 
+from schemas.bot.outbox import Claim, Outbox
 from schemas.errors import StoreError
-from schemas.outbox import Claim, Outbox
 
 T = datetime(2022, 1, 1, 12, 0, 0, 123_000, tzinfo=UTC)
 CLAIM = Claim("mine", "1m", "BTC/USDT", 60_000, "entry", 1, "run", "asked", 0, 7)
@@ -105,7 +105,7 @@ def test_what_a_killed_process_put_is_there(path: Path) -> None:
 ENDLESS = """
 import sys
 from pathlib import Path
-from schemas.outbox import Outbox
+from schemas.bot.outbox import Outbox
 
 outbox, n = Outbox(Path(sys.argv[1])), 0
 while True:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pymongo
 from pymongo.errors import ConnectionFailure, PyMongoError
 
+from schemas.bot.outbox import Outbox, Waiting
 from schemas.errors import StoreError
-from schemas.outbox import Outbox, Waiting
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from bot_books import PAIR, Books
 from bson.datetime_ms import DatetimeMS
 from freqtrade_shapes import MINUTE_MS, ms
 
-from schemas.live_signals import CandleFlags, LiveSignals
+from schemas.bot.live_signals import CandleFlags, LiveSignals
 from schemas.signal_actions import LONG, LONG_AGO, SHORT, ActionRules, Memory
 from schemas.signal_feed import signals_of
 from schemas.signal_rule import SignalWindow

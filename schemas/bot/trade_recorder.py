@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from schemas.consumer_store import Writing
+from schemas.bot.consumer_store import Writing
+from schemas.bot.outbox import Outbox
+from schemas.bot.trade_facts import Consumer, TradeFacts, fills_of, position_of
 from schemas.errors import QuantFlowError
-from schemas.outbox import Outbox
-from schemas.trade_facts import Consumer, TradeFacts, fills_of, position_of
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from bot_books import PAIR, Books
 from bson.datetime_ms import DatetimeMS
 from freqtrade_shapes import MINUTE_MS, ms
 
-from schemas.signal_accounting import SignalAccounting
+from schemas.bot.signal_accounting import SignalAccounting
+from schemas.bot.signal_ledger import SignalLedger
 from schemas.signal_actions import Signals
 from schemas.signal_feed import signals_of
-from schemas.signal_ledger import SignalLedger
 from schemas.signal_rule import SignalWindow
 from schemas.signal_tag import SignalTag
 

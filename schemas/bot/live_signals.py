@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from schemas.execution_documents import SkipReason
-from schemas.outbox import Claim
+from schemas.bot.outbox import Claim
+from schemas.bot.signal_ledger import SignalLedger
+from schemas.bot_documents import SkipReason
 from schemas.signal_actions import (
     FLAT,
     LONG,
@@ -20,7 +21,6 @@ from schemas.signal_actions import (
     decisions,
     wishes,
 )
-from schemas.signal_ledger import SignalLedger
 from schemas.signal_rule import NO_SIGNAL, SignalWindow
 from schemas.signal_tag import SignalTag
 

@@ -9,8 +9,8 @@ import pytest
 from bot_books import PAIR, Books
 from freqtrade_shapes import at, ms
 
+from schemas.bot.signal_ledger import SignalLedger
 from schemas.signal_actions import LONG_AGO
-from schemas.signal_ledger import SignalLedger
 from schemas.signal_tag import SignalTag
 
 TAG = SignalTag("mine", ms(4), 2)

@@ -6,11 +6,11 @@ from typing import Any, Self
 from freqtrade_shapes import MINUTE_MS
 from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
 
-from schemas.bounded_call import BoundedCalls
+from schemas.bot.bounded_call import BoundedCalls
+from schemas.bot.outbox import Outbox
+from schemas.bot.signal_ledger import SignalLedger
+from schemas.bot.trade_facts import Consumer
 from schemas.errors import StoreError
-from schemas.outbox import Outbox
-from schemas.signal_ledger import SignalLedger
-from schemas.trade_facts import Consumer
 
 PAIR = "BTC/USDT"
 

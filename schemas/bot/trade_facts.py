@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
-from schemas.execution_documents import Fill, Position
+from schemas.bot_documents import Fill, Position
 from schemas.signal_tag import SignalTag
 from schemas.symbols import Symbol
 

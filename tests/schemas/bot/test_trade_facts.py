@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 from freqtrade_shapes import OrderShape, TradeShape, at
 
+from schemas.bot.trade_facts import Consumer, fills_of, lost_fill, money, position_of
 from schemas.signal_tag import SignalTag
-from schemas.trade_facts import Consumer, fills_of, lost_fill, money, position_of
 
 CONSUMER = Consumer("bot", "mine", "1m", 60_000, "run")
 LEFT = "mine@2022-01-01T00:09Z#1"

@@ -8,24 +8,24 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from schemas.bounded_call import BoundedCalls
-from schemas.claim_fate import ClaimFate, TradeBook
-from schemas.consumer_store import ConsumerStore
+from schemas.bot.bounded_call import BoundedCalls
+from schemas.bot.claim_fate import ClaimFate, TradeBook
+from schemas.bot.consumer_store import ConsumerStore
+from schemas.bot.live_feed import LiveFeed
+from schemas.bot.live_signals import CandleFlags, LiveSignals
+from schemas.bot.outbox import Outbox
+from schemas.bot.outbox_writer import OutboxWriter
+from schemas.bot.signal_accounting import SignalAccounting
+from schemas.bot.signal_ledger import SignalLedger
+from schemas.bot.signal_memory import memory_of
+from schemas.bot.trade_facts import Consumer, TradeFacts
+from schemas.bot.trade_recorder import TradeRecorder
 from schemas.errors import StoreError
-from schemas.live_feed import LiveFeed
-from schemas.live_signals import CandleFlags, LiveSignals
-from schemas.outbox import Outbox
-from schemas.outbox_writer import OutboxWriter
 from schemas.settings import ExternalSignalSettings
-from schemas.signal_accounting import SignalAccounting
 from schemas.signal_actions import FLAT, LONG, ActionRules, Memory, Signals
 from schemas.signal_feed import NO_SIGNALS, SignalFeed
-from schemas.signal_ledger import SignalLedger
-from schemas.signal_memory import memory_of
 from schemas.signal_rule import SignalWindow
 from schemas.signal_tag import SignalTag
-from schemas.trade_facts import Consumer, TradeFacts
-from schemas.trade_recorder import TradeRecorder
 
 logger = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ from typing import Protocol
 
 import numpy as np
 
-from schemas.execution_documents import SkipReason
-from schemas.outbox import Outbox
+from schemas.bot.outbox import Outbox
+from schemas.bot.signal_ledger import SignalLedger
+from schemas.bot_documents import SkipReason
 from schemas.signal_actions import Signals
-from schemas.signal_ledger import SignalLedger
 from schemas.signal_rule import SignalWindow
 from schemas.signal_tag import SignalTag
 

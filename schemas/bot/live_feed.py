@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pymongo
 
-from schemas.bounded_call import BoundedCalls
+from schemas.bot.bounded_call import BoundedCalls
 from schemas.errors import StoreError
 from schemas.signal_actions import Signals
 from schemas.signal_feed import SignalFeed
