@@ -1,5 +1,6 @@
 """What flows along a graph's edges: frames with a timeframe, checked once where they are made."""
 
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
@@ -66,7 +67,7 @@ class SymbolFrame:
     def _check_order(self, kind: str) -> None:
         if len(self.data) == 0:
             return
-        time, starts = self.times_ms, symbol_starts(self.data["symbol"])
+        time, starts = self.times_ms, self.symbol_starts
         unsorted = time[1:] <= time[:-1]
         names = [str(name) for name in self.data["symbol"].iloc[starts]]
         unsorted[starts[1:] - 1] = [after <= before for before, after in pairwise(names)]
@@ -92,6 +93,17 @@ class SymbolFrame:
     def symbols(self) -> list[str]:
         """The symbols of the frame, in its order."""
         return [str(symbol) for symbol in self.data["symbol"].unique()]
+
+    @property
+    def symbol_starts(self) -> npt.NDArray[np.int64]:
+        """The rows at which another symbol begins, the first row included."""
+        return symbol_starts(self.data["symbol"]) if len(self.data) else np.empty(0, np.int64)
+
+    def with_rows(self, data: pd.DataFrame) -> Self:
+        """Return a frame that holds some of this frame's rows, in their order: they need not be checked again."""
+        part = copy(self)
+        object.__setattr__(part, "data", data)
+        return part
 
     def with_data(self, data: pd.DataFrame) -> Self:
         """Return a frame of the same kind and timeframe that holds other rows."""

@@ -9,13 +9,14 @@ import pandas as pd
 from quantflow_nodes.live.live_plan import BarSource
 from quantflow_nodes.nodes.read_bars import no_bars
 from quantflow_nodes.ports import Bars
-from research.readers import get_market_data
-from research.stored_bars import DAYS, MINUTES, StoredBars
+from research.readers import BAR_FIELDS, get_market_data
+from research.stored_bars import DAYS, MINUTES, OPENS, StoredBars, joined, read_stretch
 from schemas.collections import DAY_BARS, Store
 from schemas.timeframes import Timeframe
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Found = tuple[str, int]
+_FEW_SYMBOLS, _FEW_BARS = 8, 16
 
 
 def milliseconds(time: datetime) -> int:
@@ -38,10 +39,21 @@ class BarHistory:
         """Return the bars that closed after one time and until another one, both by their close."""
         first, end = _opens(source, after_ms, until_ms)
         wanted = list(source.symbols if symbols is None else symbols)
-        data = get_market_data(
-            time_of(first), time_of(max(first, end)), wanted, timeframe=source.timeframe.name, db=self._db
-        )
+        if len(wanted) <= _FEW_SYMBOLS and end - first <= _FEW_BARS * source.timeframe.seconds * 1000:
+            return Bars(self._read_few(source, first, end, wanted), source.timeframe)
+        start, stop = time_of(first), time_of(max(first, end))
+        data = get_market_data(start, stop, wanted, timeframe=source.timeframe.name, db=self._db)
         return Bars(data, source.timeframe)
+
+    def _read_few(self, source: BarSource, first: int, end: int, symbols: list[str]) -> pd.DataFrame:
+        """Read a bar or two of some symbols without the threads that many bars are worth."""
+        stored = _layout(source.timeframe)
+        parts = [read_stretch(self._db, stored, symbol, first, end, BAR_FIELDS) for symbol in symbols]
+        counts = [part[OPENS].size for part in parts]
+        columns = joined(parts, BAR_FIELDS)
+        opens = pd.DatetimeIndex(columns.pop(OPENS).view("datetime64[ms]"), tz="UTC")
+        names = pd.Series(symbols, dtype="str").repeat(counts).reset_index(drop=True)
+        return pd.DataFrame({"symbol": names, "datetime": opens, **columns})
 
     def tail(self, source: BarSource, until_ms: int, rows: int | None) -> tuple[Bars, dict[str, int]]:
         """Return the last bars of each symbol that closed until a time; None: all since the source's start.

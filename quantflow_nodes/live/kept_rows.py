@@ -46,7 +46,7 @@ class KeptRows:
     @property
     def frame(self) -> SymbolFrame:
         """All rows."""
-        return self._kind.with_data(self._data)
+        return self._kind.with_rows(self._data)
 
     def closes_of(self, symbol: str) -> npt.NDArray[np.int64]:
         """Return the closes of a symbol's rows, ascending, ms."""
@@ -94,7 +94,7 @@ class KeptRows:
         }
         cut = {symbol for symbol, first in firsts.items() if first > self.spans[symbol][0]} | set(self.known_from)
         ranges = [(firsts[symbol], stop) for symbol, (_, stop) in self.spans.items()]
-        return self._kind.with_data(self._rows(ranges)[0]), cut
+        return self._kind.with_rows(self._rows(ranges)[0]), cut
 
     def append(self, frame: SymbolFrame) -> None:
         """Add rows that are later than all rows of their symbol here."""

@@ -174,7 +174,7 @@ class LiveGraph:
             given = self._all_of(node)
             unsettled = node.node.unsettled(node.params, given.inputs) if given.cut else None
             for port, frame in self._run(node, given.inputs).items():
-                rows_until = frame.with_data(frame.data[frame.closes_ms <= through_ms])
+                rows_until = frame.with_rows(frame.data[frame.closes_ms <= through_ms])
                 kept = KeptRows(rows_until, {})
                 for symbol, from_ms in self._known_from(node, given, kept).items():
                     kept.drop_before(symbol, from_ms)
@@ -233,7 +233,7 @@ class LiveGraph:
             return
         for port, frame in self._run(node, given.inputs).items():
             closes = frame.closes_ms
-            added = frame.with_data(frame.data[(closes > since) & (closes <= until_ms)])
+            added = frame.with_rows(frame.data[(closes > since) & (closes <= until_ms)])
             place = Source(node.name, port)
             if place in self._kept:
                 self._kept[place].append(added)

@@ -69,8 +69,11 @@ class ExportSignals(Node[ExportSignalsParams, ExportSignalsInputs, ExportSignals
         if params.emit == "every_bar":
             return None
         frame, values = wanted_values(params, inputs)
-        known = values.notna()
-        return frame.with_data(frame.data[known & (known.groupby(frame.data["symbol"], sort=False).cumsum() == 1)])
+        known = values.notna().to_numpy()
+        before: npt.NDArray[np.int64] = np.cumsum(known) - known  # opinions of all symbols above
+        starts = frame.symbol_starts
+        above: npt.NDArray[np.int64] = np.repeat(before[starts], np.diff([*starts, len(known)]))
+        return frame.with_rows(frame.data[known & (before == above)])
 
     def run(
         self, params: ExportSignalsParams, inputs: ExportSignalsInputs, context: RunContext

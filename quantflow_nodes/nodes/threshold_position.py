@@ -1,7 +1,7 @@
 """threshold_position: from a factor to a position of 0 or 1, with hysteresis."""
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from quantflow_nodes.node import Node, Params, Ports, RunContext
@@ -47,8 +47,8 @@ class ThresholdPosition(Node[ThresholdPositionParams, ThresholdPositionInputs, T
 
     def unsettled(self, params: ThresholdPositionParams, inputs: ThresholdPositionInputs) -> Factor:
         """Rows that have a factor, and no crossing before them or at them."""
-        kept = _kept(params, inputs.factor)
-        return inputs.factor.with_data(inputs.factor.data[kept.isna() & inputs.factor.data["factor"].notna()])
+        data = inputs.factor.data
+        return inputs.factor.with_rows(data[np.isnan(_kept(params, inputs.factor)) & data["factor"].notna()])
 
     def run(
         self,
@@ -57,13 +57,15 @@ class ThresholdPosition(Node[ThresholdPositionParams, ThresholdPositionInputs, T
         context: RunContext,  # noqa: ARG002
     ) -> ThresholdPositionOutputs:
         data = inputs.factor.data
-        kept = _kept(params, inputs.factor).where(data["factor"].notna())
+        kept = np.where(data["factor"].notna(), _kept(params, inputs.factor), np.nan)
         position = data[["symbol", "datetime"]].assign(position=kept)
         return ThresholdPositionOutputs(position=Position(position, inputs.factor.timeframe))
 
 
-def _kept(params: ThresholdPositionParams, factor: Factor) -> "pd.Series[float]":
+def _kept(params: ThresholdPositionParams, factor: Factor) -> npt.NDArray[np.float64]:
     """Return what the last crossing of each symbol decided, bar by bar; NaN before the first."""
     value = factor.data["factor"].to_numpy(np.float64)
     decided = np.where(value > params.enter_above, 1.0, np.where(value < params.exit_below, 0.0, np.nan))
-    return pd.Series(decided, index=factor.data.index).groupby(factor.data["symbol"], sort=False).ffill()
+    last = np.where(np.isnan(decided), 0, np.arange(len(value)))
+    last[factor.symbol_starts] = factor.symbol_starts  # what another symbol decided is nothing to this one
+    return decided[np.maximum.accumulate(last)]

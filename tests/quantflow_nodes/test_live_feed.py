@@ -4,7 +4,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -137,8 +137,3 @@ def test_asking_tells_new_bars_once(standalone: Settings) -> None:
         store(db, [bar(2), bar(3, ETH)])
         assert minutes(told(feed, lambda found: len(found) == 1)) == [2]
         assert feed.wait(0.1) == []
-
-
-def test_times_are_those_of_the_market() -> None:
-    """Guards the helper above: minute 1 opens at 00:01."""
-    assert bar(1)["datetime"] == datetime.fromisoformat("2022-01-01T00:01:00+00:00")
