@@ -141,6 +141,8 @@ class LiveChain:
 
     def _is_settled(self, ts: datetime) -> bool:
         receipt = self.receipt(ts)
+        if receipt.get("reason") == "pair_locked":  # the lock of an exit ends with its candle
+            return False
         return bool(receipt) and (receipt["decision"] == "skipped" or bool(self.fills(ts)))
 
 
