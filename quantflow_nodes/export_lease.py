@@ -14,11 +14,14 @@ from schemas.mongo import server_time
 
 
 @contextmanager
-def export_lease(db: Store, strategy_id: str, run_id: str, lease_s: float) -> Iterator[Callable[[], None]]:
+def export_lease(
+    db: Store, strategy_id: str, run_id: str, lease_s: float, *, retake: bool = False
+) -> Iterator[Callable[[], None]]:
     """Hold a strategy's export for the length of a `with` block, and give the function that renews it.
 
     A lease that was not renewed for `lease_s` seconds is void; one whose holder was a process of this host that has
-    ended is void at once.
+    ended is void at once. With `retake` so is one of the run itself: a run that exports once at a time left it when the
+    store went away before it could be given back.
 
     Raises
     ------
@@ -26,7 +29,7 @@ def export_lease(db: Store, strategy_id: str, run_id: str, lease_s: float) -> It
         Where another run holds it, at the start or, after a longer silence of ours, at a renewal.
     """
     leases = db[SIGNAL_EXPORT_LEASES]
-    _take(db, strategy_id, run_id, lease_s)
+    _take(db, strategy_id, run_id, lease_s, retake=retake)
     own = {"_id": strategy_id, "run_id": run_id}
 
     def renew() -> None:
@@ -43,7 +46,7 @@ def export_lease(db: Store, strategy_id: str, run_id: str, lease_s: float) -> It
         leases.delete_one(own)
 
 
-def _take(db: Store, strategy_id: str, run_id: str, lease_s: float) -> None:
+def _take(db: Store, strategy_id: str, run_id: str, lease_s: float, *, retake: bool) -> None:
     now = server_time(db)
     lease = {"run_id": run_id, **own_identity(), "expires_at": now + timedelta(seconds=lease_s)}
     leases = db[SIGNAL_EXPORT_LEASES]
@@ -52,7 +55,8 @@ def _take(db: Store, strategy_id: str, run_id: str, lease_s: float) -> None:
         return
     except DuplicateKeyError:
         held: Any = leases.find_one({"_id": strategy_id})
-    if held is not None and held["expires_at"] > now and not has_died(held):
+    is_left = held is not None and retake and held["run_id"] == run_id
+    if held is not None and held["expires_at"] > now and not is_left and not has_died(held):
         raise LockedError(
             f"Run {held['run_id']} is exporting {strategy_id} now (pid {held['pid']} on {held['host']}). "
             "Two exports of one strategy would mix their signals: run this one again when that one has ended."

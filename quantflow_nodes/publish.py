@@ -141,7 +141,7 @@ def publish_signals(
     LockedError
         Where another run exports the same strategy.
     """
-    with export_lease(db, batch.strategy_id, run_id, lease_s) as renew:
+    with export_lease(db, batch.strategy_id, run_id, lease_s, retake=arrival is not None) as renew:
         now = server_time(db)
         closed = [signal for signal in batch.signals if _has_closed(signal.ts, batch.timeframe, now, skew_s)]
         _check(batch)

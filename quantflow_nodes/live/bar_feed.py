@@ -200,7 +200,10 @@ class StreamFeed:
         while changes.alive and not self._ended.is_set():
             change = changes.try_next()
             stream.token = changes.resume_token
-            told = None if change is None else _bar_change(stream.collection.name, change["fullDocument"])
+            try:
+                told = None if change is None else _bar_change(stream.collection.name, change["fullDocument"])
+            except (KeyError, TypeError, ValueError):
+                told = None  # no bar: who reads that stretch says what is wrong with it
             self._queue.put((stream.collection.name, stream.token, told))
 
     def _sentence(self, error: PyMongoError) -> str:
@@ -213,7 +216,7 @@ class PollingFeed:
 
     def __init__(self, db: Store, settings: Settings, sources: Sequence[BarSource]) -> None:
         self._db, self._settings, self._sources = db, settings, sources
-        self._history = BarHistory(db)
+        self._history = BarHistory(db, settings.mongo_timeout_s)
         self._known: dict[str, set[tuple[str, int]]] = {}
         self._newest: dict[str, int] = {}
         for source in sources:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pandas as pd
+import pymongo
 
 from quantflow_nodes.live.live_plan import BarSource
 from quantflow_nodes.nodes.read_bars import no_bars
@@ -30,10 +31,17 @@ def time_of(time_ms: int) -> datetime:
 
 
 class BarHistory:
-    """The stored bars of a graph's sources, asked for by their closes in milliseconds."""
+    """The stored bars of a graph's sources, asked for by their closes in milliseconds.
 
-    def __init__(self, db: Store) -> None:
-        self._db = db
+    Parameters
+    ----------
+    db : Database
+    timeout_s : float
+        How long the reading of a few bars may take.
+    """
+
+    def __init__(self, db: Store, timeout_s: float) -> None:
+        self._db, self._timeout_s = db, timeout_s
 
     def read(self, source: BarSource, after_ms: int, until_ms: int, symbols: Iterable[str] | None = None) -> Bars:
         """Return the bars that closed after one time and until another one, both by their close."""
@@ -48,7 +56,8 @@ class BarHistory:
     def _read_few(self, source: BarSource, first: int, end: int, symbols: list[str]) -> pd.DataFrame:
         """Read a bar or two of some symbols without the threads that many bars are worth."""
         stored = _layout(source.timeframe)
-        parts = [read_stretch(self._db, stored, symbol, first, end, BAR_FIELDS) for symbol in symbols]
+        with pymongo.timeout(self._timeout_s):  # a frozen store is noticed, and asked again
+            parts = [read_stretch(self._db, stored, symbol, first, end, BAR_FIELDS) for symbol in symbols]
         counts = [part[OPENS].size for part in parts]
         columns = joined(parts, BAR_FIELDS)
         opens = pd.DatetimeIndex(columns.pop(OPENS).view("datetime64[ms]"), tz="UTC")

@@ -87,7 +87,7 @@ def open_session(
         record = RunRecord(db, live.plan, context)
         options = LiveOptions(patience_s, bars, until, resume.through if since is not None else None)
         with _recorded(record, live), open_feed(db, served, list(live.sources.values()), resume.position) as feed:
-            clock, history = MarketClock(db), BarHistory(db)
+            clock, history = MarketClock(db), BarHistory(db, served.mongo_timeout_s)
             teller = Teller(observe, context.run_id)
             session = LiveSession(live, history, context, record, feed, clock, options, teller)
             log.info("live_started", graph=live.plan.graph.name, run_id=context.run_id, through=resume.through)

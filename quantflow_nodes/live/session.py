@@ -2,8 +2,11 @@
 
 import threading
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
+
+import pymongo
 
 from quantflow_nodes.live.bar_calendar import BarCalendar, Expected
 from quantflow_nodes.live.bar_feed import BarChange, BarFeed, FeedAway, Told
@@ -24,6 +27,7 @@ from schemas.mongo import store_errors
 
 _LONGEST_WAIT_S = 1.0
 _NAMED_SYMBOLS = 5
+_LITTLE_BARS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +220,12 @@ class LiveSession:
             if missing:
                 self._tell_missing(until_ms, missing)
             arrival = Arrival(self._calendar.seen_at(until_ms) or self._clock.now(), len(missing))
-            done = [
-                publish_new(node, inputs[node.name], self.graph.context, since, arrival)
-                for node in self._live.exports
-                if node.name in inputs
-            ]
+            with self._bounded(until_ms - since):
+                done = [
+                    publish_new(node, inputs[node.name], self.graph.context, since, arrival)
+                    for node in self._live.exports
+                    if node.name in inputs
+                ]
         except TooFewBarsError as error:
             self._teller.waiting(f"{error} Waiting for more bars.")
             return
@@ -244,7 +249,15 @@ class LiveSession:
             exports=self._exports,
             position=self._feed.position(),
         )
-        self._record.advanced(progress, first, time_of(until_ms))
+        with self._bounded(0):
+            self._record.advanced(progress, first, time_of(until_ms))
+            self._clock.keep_set()
+
+    def _bounded(self, stretch_ms: int) -> AbstractContextManager[object]:
+        """Let a frozen store be noticed where little is written; a long stretch takes as long as it takes."""
+        if stretch_ms > _LITTLE_BARS * self._calendar.bar_ms:
+            return nullcontext()
+        return pymongo.timeout(self._context.settings.mongo_timeout_s)
 
     def _tell_missing(self, until_ms: int, missing: set[Expected]) -> None:
         names = sorted(symbol for _, symbol in missing)

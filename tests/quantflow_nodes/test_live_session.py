@@ -237,6 +237,32 @@ def test_a_patience_longer_than_a_bar_is_refused(settings: Settings, db: Store) 
             pass
 
 
+def test_a_frozen_store_is_lived_through() -> None:
+    """mongod stands still (SIGSTOP) and goes on: said once, and no bar is lost or doubled."""
+    with temporary_server() as (server, uri):
+        settings = Settings.load(mongo_uri=SecretStr(uri), db="test_frozen", home=server.home, mongo_timeout_s=1.0)
+        with connect(settings) as db:
+            closes = walk(db, 50)
+            store(db, [bar for bars in closes[:40] for bar in bars])
+            with live(settings, db, MOMENTUM) as drive:
+                drive.closes(closes[40:42])
+                store(db, closes[42])
+                time.sleep(0.5)  # the change stream has told of the bar, which has not been read
+                mongod = server.running().mongod()
+                assert mongod is not None
+                mongod.suspend()
+                try:
+                    deadline = time.monotonic() + 30
+                    while not drive.events and time.monotonic() < deadline:
+                        drive.session.turn(0.05)
+                finally:
+                    mongod.resume()
+                drive.closes(closes[43:])
+                kinds = [event.kind for event in drive.events if event.kind != "silent"]
+            assert kinds == ["trouble", "recovered"]
+            assert signals_of(db) == run_over_history(settings, MOMENTUM, closes)
+
+
 def test_a_killed_store_is_lived_through() -> None:
     """mongod dies by kill -9 and comes back: said once, and no bar is lost or doubled."""
     with temporary_server() as (server, uri):

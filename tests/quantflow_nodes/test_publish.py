@@ -8,7 +8,7 @@ import pytest
 
 from quantflow_nodes.export_lease import export_lease
 from quantflow_nodes.process_identity import own_identity
-from quantflow_nodes.publish import Batch, ExportCounts, Opinion, publish_signals
+from quantflow_nodes.publish import Arrival, Batch, ExportCounts, Opinion, publish_signals
 from schemas.collections import SIGNAL_EXPORT_LEASES, SIGNAL_EXPORTS, SIGNAL_REVISIONS, SIGNALS, Store
 from schemas.documents import Signal, SignalExport, SignalRevision, StoredSignal
 from schemas.errors import LockedError, SignalConflictError, SignalError
@@ -225,6 +225,20 @@ def test_the_lease_of_another_host_is_void_when_it_has_expired(db: Store) -> Non
         publish(db, signal(0))
     db[SIGNAL_EXPORT_LEASES].update_one({"_id": "s"}, {"$set": {"expires_at": START}})
     assert counts(publish(db, signal(0))) == (1, 0, 0, 0, 0)
+
+
+def test_a_live_session_takes_back_the_lease_that_it_left(db: Store) -> None:
+    """The store went away before the lease was given back; another run's, or one held beside it, is respected."""
+    expires = server_time(db) + timedelta(hours=1)
+    db[SIGNAL_EXPORT_LEASES].insert_one({"_id": "s", "run_id": "run-1", **own_identity(), "expires_at": expires})
+    batch, came = Batch("s", MINUTE, [signal(0)], []), Arrival(server_time(db), 0)
+    with pytest.raises(LockedError, match="run-1 is exporting s now"):
+        publish_signals(db, batch, "run-1", skew_s=2.0, lease_s=60.0)
+    with pytest.raises(LockedError, match="run-1 is exporting s now"):
+        publish_signals(db, batch, "run-2", skew_s=2.0, lease_s=60.0, arrival=came)
+    publish_signals(db, batch, "run-1", skew_s=2.0, lease_s=60.0, arrival=came)
+    (export,) = db[SIGNAL_EXPORTS].find({}, {"_id": 0})
+    assert SignalExport.model_validate(export).missing_bars == 0
 
 
 def test_a_lease_that_was_taken_over_can_not_be_renewed(db: Store) -> None:
