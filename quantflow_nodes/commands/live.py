@@ -15,7 +15,7 @@ from quantflow_nodes.commands.console import out
 from quantflow_nodes.graph import load_graph
 from quantflow_nodes.live.live_events import LiveEvent
 from quantflow_nodes.live.live_export import Exported
-from quantflow_nodes.live.live_plan import LivePlan, plan_live
+from quantflow_nodes.live.live_plan import LivePlan, plan_live, without_ends
 from quantflow_nodes.live.run_live import OpenSession, open_session
 from quantflow_nodes.plan import plan_graph
 from schemas.console import configure_logging
@@ -63,7 +63,7 @@ def live(
     """
     settings = Settings.load()
     configure_logging(settings)
-    plan = plan_live(plan_graph(load_graph(graph, change)))
+    plan = plan_live(plan_graph(without_ends(load_graph(graph, change))))
     printer = _print_json if as_json else _print_text
     options: dict[str, Any] = {
         "since": None if since is None else parse_time(since, "--from"),

@@ -1,11 +1,12 @@
 """What of a graph a live session runs: what leads to its exports, and how many bars that needs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pandas as pd
 
+from quantflow_nodes.graph import Graph
 from quantflow_nodes.node import port_type
 from quantflow_nodes.nodes.export_signals import ExportSignals
 from quantflow_nodes.nodes.read_bars import ReadBars
@@ -99,6 +100,17 @@ class LivePlan:
             fed = [seconds[source.node] for source in node.sources.values()]
             seconds[node.name] = fed[0] if fed else self.timeframes[0].seconds
         return seconds
+
+
+def without_ends(graph: Graph) -> Graph:
+    """Return a graph whose read_bars nodes have no end: live goes on, wherever a run over history would stop."""
+    nodes = {
+        name: entry.model_copy(update={"params": {key: value for key, value in entry.params.items() if key != "end"}})
+        if entry.type == ReadBars.type_name
+        else entry
+        for name, entry in graph.nodes.items()
+    }
+    return replace(graph, nodes=nodes)
 
 
 def plan_live(plan: Plan) -> LivePlan:

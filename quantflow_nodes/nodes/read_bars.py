@@ -19,11 +19,13 @@ class ReadBarsParams(Params):
     symbols: list[SymbolName] = Field(min_length=1, description="Symbols such as BINANCE:BTCUSDT.")
     timeframe: Literal["1m", "1d"] = Field("1m", description="Length of a bar.")
     start: UtcTime = Field(description="Open of the first bar, such as 2022-01-01.")
-    end: UtcTime = Field(description="Bars that open before this time are read.")
+    end: UtcTime | None = Field(
+        None, description="Bars that open before this time are read; without it all up to now. Live has no end."
+    )
 
     @model_validator(mode="after")
     def _starts_before_it_ends(self) -> "ReadBarsParams":
-        if self.start >= self.end:
+        if self.end is not None and self.start >= self.end:
             raise ValueError(f"start {self.start.isoformat()} must lie before end {self.end.isoformat()}")
         return self
 
@@ -51,11 +53,12 @@ class ReadBars(Node[ReadBarsParams, NoInputs, ReadBarsOutputs]):
     def run(self, params: ReadBarsParams, inputs: NoInputs, context: RunContext) -> ReadBarsOutputs:  # noqa: ARG002
         timeframe = Timeframe.parse(params.timeframe)
         symbols = sorted(set(params.symbols))
-        data = get_market_data(params.start, params.end, symbols, timeframe=timeframe.name, db=context.db)
+        end = params.end or max(context.now, params.start + timeframe.delta)
+        data = get_market_data(params.start, end, symbols, timeframe=timeframe.name, db=context.db)
         missing = sorted(set(symbols) - set(data["symbol"].unique()))
         if missing:
-            raise no_bars(missing, timeframe, params.start, params.end)
-        gaps = open_gaps(context.db, symbols, timeframe, params.start, params.end)
+            raise no_bars(missing, timeframe, params.start, end)
+        gaps = open_gaps(context.db, symbols, timeframe, params.start, end)
         return ReadBarsOutputs(bars=Bars(data, timeframe, gaps=gaps))
 
 

@@ -8,7 +8,7 @@ from live_market import BTC, FOLDER, export, factor, graph, position
 from quantflow_nodes.graph import parse_graph
 from quantflow_nodes.live.bar_calendar import BarCalendar
 from quantflow_nodes.live.bar_history import milliseconds
-from quantflow_nodes.live.live_plan import LivePlan, plan_live
+from quantflow_nodes.live.live_plan import LivePlan, plan_live, without_ends
 from quantflow_nodes.plan import plan_graph
 from schemas.errors import GraphError
 
@@ -37,6 +37,13 @@ def test_only_what_leads_to_an_export_is_run() -> None:
     assert [node.name for node in plan.steps] == ["factor", "position"]
     assert (plan.idle, plan.strategies) == (["backtest"], ["s"])
     assert plan.sources["bars"].symbols == (BTC,)
+
+
+def test_live_has_no_end_so_it_may_start_after_the_end_of_a_run() -> None:
+    """The example ends in February 2022; live begins wherever it is told to."""
+    text = graph(MOMENTUM + position() + export())
+    later = parse_graph(text, "g", FOLDER, ["bars.start=2026-01-01"])
+    assert plan_live(plan_graph(without_ends(later))).sources["bars"].start == datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_windows_add_up_along_the_longest_way() -> None:
