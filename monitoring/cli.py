@@ -95,10 +95,10 @@ def reconcile_signals(
         scope = _scope(db, strategy, consumer, tf, since, until)
         stored = read_stored(db, scope)
         due_before = server_time(db) - _DUE_AFTER_BARS * scope.timeframe.delta
-        pairs = sorted({str(document["pair"]) for document in (*stored.signals, *stored.fills)})
+        pairs = sorted({str(document["pair"]) for document in (*stored.signals, *stored.fills, *stored.ordered)})
     orders: list[VenueOrder] | None = None
     if exchange is not None or exchange_url is not None:
-        orders = fetch_orders(_account(settings, exchange or "binance", exchange_url), pairs, scope.since)
+        orders = fetch_orders(_account(settings, exchange or "binance", exchange_url), pairs, scope.since, scope.until)
     result = reconcile(stored, due_before, orders)
     if as_json:
         _print_json(reconciliation_object(result))

@@ -57,8 +57,8 @@ def reconcile(stored: Stored, due_before: datetime, orders: Sequence[VenueOrder]
     due_before : datetime
         Signals of bars that opened before this must have a receipt; younger ones may still be on their way.
     orders : sequence of VenueOrder, optional
-        All orders of the account in that time of which something was executed. A fill must be one of them, with the
-        same amount, and each of them must be a fill.
+        All orders that the account placed in the scope's time and of which something was executed. Each fill that was
+        ordered in that time must be one of them, with the same amount, and each of them must be a fill.
     """
     findings = [
         *_signals_without_receipt(stored, due_before),
@@ -87,7 +87,7 @@ def _signals_without_receipt(stored: Stored, due_before: datetime) -> list[Findi
 
 
 def _receipts_without_fill(stored: Stored) -> list[Finding]:
-    filled = {_key(fill) for fill in _caused_by_signals(stored)}
+    filled = {_key(fill) for fill in stored.fills}
     return [
         Finding("no fill", receipt["pair"], receipt["ts"], f"the bot {receipt['decision']}, and nothing was filled")
         for receipt in stored.receipts
@@ -98,7 +98,7 @@ def _receipts_without_fill(stored: Stored) -> list[Finding]:
 def _fills_without_cause(stored: Stored) -> list[Finding]:
     receipts = {_key(receipt): receipt for receipt in stored.receipts}
     found = []
-    for fill in _caused_by_signals(stored):
+    for fill in stored.fills:
         receipt = receipts.get(_key(fill))
         order = f"order {fill['order_id']} was filled"
         if receipt is None:
@@ -110,9 +110,17 @@ def _fills_without_cause(stored: Stored) -> list[Finding]:
 
 
 def _entered_twice(stored: Stored) -> list[Finding]:
-    """An entry acts once; an exit may take several orders until the position is closed."""
+    """An entry acts once; an exit may take several orders until the position is closed.
+
+    A signal that turns a position around does both: what it filled for the trade that it closed is no entry.
+    """
     entered = {_key(receipt) for receipt in stored.receipts if receipt["decision"] == "entered"}
-    orders = Counter(_key(fill) for fill in _caused_by_signals(stored) if _key(fill) in entered)
+    closing = {(one["pair"], one["exit_ts"], one["trade_id"]) for one in stored.closed}
+    orders = Counter(
+        _key(fill)
+        for fill in stored.fills
+        if _key(fill) in entered and (*_key(fill), fill.get("trade_id")) not in closing
+    )
     return [
         Finding("double", pair, ts, f"{count} orders were filled for one entry signal")
         for (pair, ts), count in orders.items()
@@ -122,7 +130,7 @@ def _entered_twice(stored: Stored) -> list[Finding]:
 
 def _against_venue(stored: Stored, orders: Sequence[VenueOrder]) -> list[Finding]:
     # A venue numbers the orders of each symbol by themselves.
-    known: dict[tuple[str, str], Mapping[str, Any]] = {(one["pair"], one["order_id"]): one for one in stored.fills}
+    known: dict[tuple[str, str], Mapping[str, Any]] = {(one["pair"], one["order_id"]): one for one in stored.ordered}
     found = []
     for order in orders:
         fill = known.pop((order.pair, order.order_id), None)
@@ -142,11 +150,6 @@ def _against_venue(stored: Stored, orders: Sequence[VenueOrder]) -> list[Finding
         for (pair, order_id), fill in known.items()
     ]
     return found
-
-
-def _caused_by_signals(stored: Stored) -> list[Mapping[str, Any]]:
-    """The fills that name a signal: those of a stop or of a person name none."""
-    return [fill for fill in stored.fills if "ts" in fill]
 
 
 def _key(document: Mapping[str, Any]) -> tuple[str, datetime]:

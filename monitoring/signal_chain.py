@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from schemas.collections import FILLS, SIGNAL_RECEIPTS, SIGNALS, Store
+from schemas.collections import FILLS, POSITIONS, SIGNAL_RECEIPTS, SIGNALS, Store
 from schemas.errors import InputError
 from schemas.timeframes import Timeframe
 
@@ -73,21 +73,37 @@ class SignalChain:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The documents of one scope, as they lie in the store."""
+    """The documents of one scope, as they lie in the store.
+
+    Attributes
+    ----------
+    signals, receipts, fills : sequence of documents
+        Those of the scope's signals.
+    ordered : sequence of documents
+        All fills of the bot whose orders were placed in the scope's time, whatever caused them: those of a stop or of a
+        person too, and those of the last signal before the scope.
+    closed : sequence of documents
+        Positions that signals of the scope closed.
+    """
 
     signals: Sequence[Mapping[str, Any]]
     receipts: Sequence[Mapping[str, Any]]
     fills: Sequence[Mapping[str, Any]]
+    ordered: Sequence[Mapping[str, Any]]
+    closed: Sequence[Mapping[str, Any]] = ()
 
 
 def read_stored(db: Store, scope: Scope) -> Stored:
-    """Return the signals, receipts and fills of a scope, oldest first; fills that no signal caused are there too."""
+    """Return the documents of a scope, each kind oldest first."""
     own = {"consumer": scope.consumer}
-    without_signal = {"ts": {"$exists": False}, "ordered_at": {"$gte": scope.since, "$lt": scope.until}}
+    placed = {"ordered_at": {"$gte": scope.since, "$lt": scope.until}}
+    closed_by = {"exit_ts" if name == "ts" else name: value for name, value in scope.key.items()}
     return Stored(
         signals=list(db[SIGNALS].find(scope.key).sort([("pair", 1), ("ts", 1)])),
         receipts=list(db[SIGNAL_RECEIPTS].find(own | scope.key).sort([("pair", 1), ("ts", 1)])),
-        fills=list(db[FILLS].find(own | {"$or": [scope.key, without_signal]}).sort([("filled_at", 1)])),
+        fills=list(db[FILLS].find(own | scope.key).sort([("filled_at", 1)])),
+        closed=list(db[POSITIONS].find(own | closed_by)),
+        ordered=list(db[FILLS].find(own | placed).sort([("filled_at", 1)])),
     )
 
 
@@ -96,8 +112,7 @@ def signal_chains(stored: Stored, timeframe: Timeframe) -> list[SignalChain]:
     receipts = {_key(receipt): receipt for receipt in stored.receipts}
     fills: dict[tuple[str, datetime], list[Mapping[str, Any]]] = {}
     for fill in stored.fills:
-        if "ts" in fill:
-            fills.setdefault(_key(fill), []).append(fill)
+        fills.setdefault(_key(fill), []).append(fill)
     chains = [
         _chain(signal, receipts.get(_key(signal), {}), fills.get(_key(signal), []), timeframe)
         for signal in stored.signals

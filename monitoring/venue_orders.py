@@ -25,8 +25,8 @@ class VenueAccount:
     url: str | None = None
 
 
-def fetch_orders(account: VenueAccount, pairs: Iterable[str], since: datetime) -> list[VenueOrder]:
-    """Return all orders since a time of which something was executed, oldest first within each pair.
+def fetch_orders(account: VenueAccount, pairs: Iterable[str], since: datetime, until: datetime) -> list[VenueOrder]:
+    """Return all orders placed in [since, until) of which something was executed, oldest first within each pair.
 
     Raises
     ------
@@ -45,22 +45,26 @@ def fetch_orders(account: VenueAccount, pairs: Iterable[str], since: datetime) -
         redirect(exchange, account.url)
     exchange.options["fetchMarkets"] = {"types": ["spot"]}
     try:
-        return [order for pair in pairs for order in _orders(exchange, pair, round(since.timestamp() * 1000))]
+        return [order for pair in pairs for order in _orders(exchange, pair, _ms(since), _ms(until))]
     except ccxt.BaseError as error:
         reason = " ".join(str(error).split())[:300]
         raise VenueError(f"{account.exchange} did not give its orders: {type(error).__name__}: {reason}") from None
 
 
-def _orders(exchange: Any, pair: str, since_ms: int) -> list[VenueOrder]:
+def _orders(exchange: Any, pair: str, since_ms: int, until_ms: int) -> list[VenueOrder]:
     found: dict[str, VenueOrder] = {}
     while True:
-        page = exchange.fetch_orders(pair, since_ms, _PAGE)
+        page = [order for order in exchange.fetch_orders(pair, since_ms, _PAGE) if order["timestamp"] < until_ms]
         fresh = [order for order in page if order["id"] not in found]
         for order in fresh:
             found[order["id"]] = _order(order)
         if len(page) < _PAGE or not fresh:
             return [order for order in found.values() if order.amount > 0]
         since_ms = page[-1]["timestamp"]
+
+
+def _ms(time: datetime) -> int:
+    return round(time.timestamp() * 1000)
 
 
 def _order(order: dict[str, Any]) -> VenueOrder:

@@ -213,6 +213,12 @@ def _is_same(value: Any, other: Any) -> bool:
         return bool(value.equals(other))
     if isinstance(value, np.ndarray):
         return bool(np.array_equal(value, other))
+    if isinstance(value, dict) and isinstance(other, dict):
+        return value.keys() == other.keys() and all(_is_same(value[key], other[key]) for key in value)
+    if isinstance(value, list | tuple) and isinstance(other, list | tuple):
+        return len(value) == len(other) and all(map(_is_same, value, other))
+    if isinstance(value, float) and isinstance(other, float) and np.isnan(value):
+        return bool(np.isnan(other))
     return bool(value == other)
 
 

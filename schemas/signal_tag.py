@@ -26,7 +26,10 @@ class SignalTag:
         match = _TAG.fullmatch(text) if text else None
         if match is None:
             return None
-        ts = datetime.strptime(match["ts"], "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
+        try:
+            ts = datetime.strptime(match["ts"], "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
+        except ValueError:  # a month 13 in a tag that a person wrote
+            return None
         return cls(match["strategy_id"], round((ts - _EPOCH).total_seconds()) * 1000, int(match["version"]))
 
     def __str__(self) -> str:

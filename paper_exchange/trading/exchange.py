@@ -299,7 +299,7 @@ class Exchange:
             orders, fills, eaten = transaction.orders.values(), transaction.fills, transaction.eaten
             try:
                 self._journal.append(transaction_record(transaction.time_ms, orders, fills, touched, eaten))
-            except JournalError as error:
+            except BaseException as error:  # whatever it was: what is not in the journal must not be built upon
                 self._halted = str(error)
                 raise
         if self.on_event is None:

@@ -6,6 +6,7 @@ written by one call before anybody hears of the operation, so a killed process l
 of power may lose without fsync is the end of the file. A last line that is torn was never told and is cut off.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -119,7 +120,8 @@ class Journal:
             if self._fsync:
                 os.fsync(self._file)
         except OSError as error:
-            os.ftruncate(self._file, self._size)
+            with contextlib.suppress(OSError):  # a torn line at the end is cut off when the file is opened again
+                os.ftruncate(self._file, self._size)
             raise JournalError(
                 f"The journal {self.path} could not be written: {error.strerror}. The venue keeps what it has "
                 "acknowledged and takes nothing more; make room and start it again."

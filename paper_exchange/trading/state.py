@@ -24,7 +24,7 @@ def transaction_record(
         "o": [_order_row(order) for order in orders],
         "f": [list(fill) for fill in fills],
         "b": [[*key, str(one.free), str(one.locked)] for key, one in balances.items()],
-        "e": list(eaten),
+        "e": [list(one) for one in eaten],
     }
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
+from bson.errors import BSONError
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure, PyMongoError
 
@@ -185,7 +186,7 @@ class StreamFeed:
                         self._queue.put((stream.collection.name, None, FeedBack(complete=True)))
                     wait_s, away = 0.1, False
                     self._read_open(stream, changes)
-            except PyMongoError as error:
+            except (PyMongoError, BSONError) as error:
                 if isinstance(error, OperationFailure) and error.code in _CAN_NOT_RESUME and stream.token is not None:
                     stream.token = None
                     self._queue.put((stream.collection.name, None, FeedBack(complete=False)))
@@ -206,7 +207,9 @@ class StreamFeed:
                 told = None  # no bar: who reads that stretch says what is wrong with it
             self._queue.put((stream.collection.name, stream.token, told))
 
-    def _sentence(self, error: PyMongoError) -> str:
+    def _sentence(self, error: PyMongoError | BSONError) -> str:
+        if isinstance(error, BSONError):
+            return f"A stored bar can not be read, and none is until it is mended: {error}."
         uri = self._settings.mongo_uri
         return str(sentence(error, uri.get_secret_value() if uri else "", "QUANTFLOW_MONGO_URI"))
 

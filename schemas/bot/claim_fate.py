@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ASK_AGAIN_S = 30.0
+_ASKED_BARS = 3  # an entry is asked for on one candle: at this many bars after its open the next one is over too
 _BEFORE, _AFTER = timedelta(seconds=2), timedelta(seconds=60)
 
 
@@ -40,13 +41,18 @@ class ClaimFate:
     recorded as a fill of the signal and said loudly, since no stop watches over it; nothing is bought or sold for it.
     """
 
-    def __init__(self, ledger: SignalLedger, recorder: TradeRecorder, venue: str) -> None:
+    def __init__(self, ledger: SignalLedger, recorder: TradeRecorder, venue: str, *, can_short: bool = False) -> None:
         self._ledger, self._recorder, self._venue = ledger, recorder, venue
+        self._entry_sides = {"buy", "sell"} if can_short else {"buy"}
         self._ask_at: dict[tuple[str, int], float] = {}
         self._said: set[str] = set()
 
     def settle(self, book: TradeBook, now_ms: int) -> None:
         """Settle what can be settled; called between two loops, so that no order is on its way."""
+        for claim in [one for one in self._ledger.entries.values() if one.state == "asked"]:
+            # MongoDB did not answer in time, and may say 'entered' all the same; no order left, and none will.
+            if now_ms >= claim.candle + _ASKED_BARS * self._ledger.consumer.timeframe_ms:
+                self._ledger.entry_over(claim, "mongo_down", now_ms)
         for claim in [one for one in self._ledger.entries.values() if one.state in ("claimed", "placed")]:
             trade = book.entered(claim.pair, str(_tag(claim)))
             if trade is not None:
@@ -65,7 +71,11 @@ class ClaimFate:
         if orders is None:
             self._ask_at[claim.pair, claim.ts] = time.monotonic() + _ASK_AGAIN_S
             return
-        lost = [order for order in orders if claimed_at - _BEFORE <= _placed(order) <= claimed_at + _AFTER]
+        lost = [
+            order
+            for order in orders
+            if order.get("side") in self._entry_sides and claimed_at - _BEFORE <= _placed(order) <= claimed_at + _AFTER
+        ]
         for order in lost:
             self._found(claim, order)
         if any(order.get("status") == "open" for order in lost):

@@ -97,7 +97,7 @@ class LiveTrading:
             consumer, self._outbox, store, self._calls, self._feed.sentence, wake, timeout_s, retry_s
         )
         self._recorder = TradeRecorder(consumer, self._outbox, wake)
-        self._fate = ClaimFate(self._ledger, self._recorder, venue)
+        self._fate = ClaimFate(self._ledger, self._recorder, venue, can_short=rules.can_short)
         self._signals = LiveSignals(self._ledger, window, rules)
         self._accounting = SignalAccounting(
             self._ledger, self._outbox, window, self._feed.newest, self._live, self._signals.newest_chosen

@@ -12,6 +12,7 @@ from schemas.symbols import Symbol
 
 _DECIMALS = Decimal("1e-8")  # what the venue has, and all that a float's last digits can not be trusted with
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_MONEY = Decimal(10) ** 18  # with 8 places it still fits into the context of a Decimal
 _STOP_ORDER = "stoploss"
 
 
@@ -102,8 +103,8 @@ def money(value: float) -> Decimal:
         Where it is no finite number.
     """
     number = Decimal(repr(float(value)))
-    if not number.is_finite():
-        raise ValueError(f"An amount of money must be a finite number, found {value!r}.")
+    if not number.is_finite() or abs(number) >= _MOST_MONEY:
+        raise ValueError(f"An amount of money must be a finite number below {_MOST_MONEY:g}, found {value!r}.")
     rounded = number.quantize(_DECIMALS)
     return Decimal(0) if rounded == 0 else rounded.normalize() + Decimal(0)
 

@@ -16,7 +16,7 @@ from import_samples import stored
 from schemas.clock import Clock
 from schemas.collections import Store
 
-pytestmark = [pytest.mark.mongo, pytest.mark.venue]
+pytestmark = [pytest.mark.chain, pytest.mark.mongo, pytest.mark.venue]
 
 FOLLOW = (
     "--follow",

@@ -1,6 +1,5 @@
 """Signals, receipts, fills and the venue's orders agree when nothing is missing and nothing double."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -38,6 +37,11 @@ FILLS = [fill(0, "buy", "11"), fill(5, "sell", "12")]
 ORDERS = [order("11", "buy"), order("12", "sell")]
 
 
+def stored(signals: list[dict[str, Any]], receipts: list[dict[str, Any]], fills: list[dict[str, Any]]) -> Stored:
+    """All fills were ordered in the scope's time; those that name a signal are its signals'."""
+    return Stored(signals, receipts, [fill for fill in fills if "ts" in fill], fills)
+
+
 def kinds(
     signals: list[dict[str, Any]] = SIGNALS,
     receipts: list[dict[str, Any]] = RECEIPTS,
@@ -46,13 +50,12 @@ def kinds(
     due_before: datetime = LATER,
 ) -> list[str]:
     """Return the kinds of what does not fit."""
-    without_order: list[Mapping[str, Any]] = [*fills]
-    return [found.kind for found in reconcile(Stored(signals, receipts, without_order), due_before, orders).findings]
+    return [found.kind for found in reconcile(stored(signals, receipts, fills), due_before, orders).findings]
 
 
 def test_a_round_trip_and_a_skipped_signal_agree() -> None:
     """An entry and an exit, each with its receipt, fill and order, and a signal that was skipped with a reason."""
-    result = reconcile(Stored(SIGNALS, RECEIPTS, FILLS), LATER, ORDERS)
+    result = reconcile(stored(SIGNALS, RECEIPTS, FILLS), LATER, ORDERS)
     assert result.agrees
     assert (result.signals, result.receipts, result.fills, result.venue_orders) == (3, 3, 2, 2)
 
@@ -113,3 +116,20 @@ def test_the_fill_of_a_stop_needs_no_signal_but_an_order() -> None:
     stop = {"pair": PAIR, "side": "sell", "order_id": "12", "amount": Decimal128("0.5")}
     assert kinds(SIGNALS[:1], RECEIPTS[:1], [FILLS[0], stop]) == []
     assert kinds(SIGNALS[:1], RECEIPTS[:1], [FILLS[0], stop], ORDERS[:1]) == ["unknown fill"]
+
+
+def test_an_order_of_the_signal_before_the_scope_is_no_stranger() -> None:
+    """Its bar closed when the scope began: the order lies in the scope's time, its signal does not."""
+    before = fill(-1, "buy", "10")
+    documents = Stored(SIGNALS, RECEIPTS, FILLS, [before, *FILLS])
+    assert reconcile(documents, LATER, [order("10", "buy"), *ORDERS]).agrees
+
+
+def test_a_signal_that_turns_a_position_around_has_two_orders() -> None:
+    """It closes the long of trade 1 and opens the short of trade 2, both by selling; a third order would be double."""
+    turned = [fill(0, "sell", "11") | {"trade_id": 1}, fill(0, "sell", "12") | {"trade_id": 2}]
+    closed = [{"pair": PAIR, "exit_ts": NOON, "trade_id": 1}]
+    assert reconcile(Stored(SIGNALS[:1], RECEIPTS[:1], turned, turned, closed), LATER).agrees
+    thrice = [*turned, fill(0, "sell", "13") | {"trade_id": 3}]
+    (found,) = reconcile(Stored(SIGNALS[:1], RECEIPTS[:1], thrice, thrice, closed), LATER).findings
+    assert found.kind == "double"

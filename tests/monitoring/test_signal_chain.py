@@ -63,13 +63,15 @@ def test_a_signal_is_followed_to_its_last_fill(stored: Store) -> None:
 
 @pytest.mark.mongo
 def test_fills_that_no_signal_caused_are_read_too(stored: Store) -> None:
-    """A stop within the scope's time is read, and one before it is not."""
+    """A stop that was ordered in the scope's time is read, and one before it is not."""
     for minutes, order_id in ((2, "20"), (-2, "21")):
         own = {
             name: value for name, value in fill(minutes * 60_000, minutes * 60_000, order_id).items() if name != "ts"
         }
         stored[FILLS].insert_one(own)
-    assert {one["order_id"] for one in read_stored(stored, SCOPE).fills} == {"11", "12", "20"}
+    found = read_stored(stored, SCOPE)
+    assert {one["order_id"] for one in found.ordered} == {"11", "12", "20"}
+    assert {one["order_id"] for one in found.fills} == {"11", "12"}
 
 
 @pytest.mark.mongo

@@ -110,3 +110,24 @@ def test_a_venue_that_does_not_answer_is_asked_again_later(books: Books) -> None
     own.settle(book, ms(6))
     own.settle(book, ms(6.1))
     assert (states(books), book.asked) == (["claimed"], 1)
+
+
+def test_a_sale_by_hand_is_not_taken_for_the_entry(books: Books) -> None:
+    """Somebody sold the same pair in the minute of the claim: an entry buys."""
+    own = fate(books, books.process("r2"))
+    own.settle(Book(orders=[lost_order(5.2, side="sell")]), ms(6))
+    assert (states(books), books.told()) == (["settled"], [("no_entry", "order_lost")])
+
+
+def test_an_entry_that_mongodb_did_not_answer_in_time_is_given_up_with_its_candle(tmp_path: Path) -> None:
+    """MongoDB may say 'entered' all the same, later: what it says in the end is that nothing was ordered."""
+    with Books(tmp_path / "box.sqlite") as books:
+        books.claims.loses_answers = True
+        ledger = books.process("r1")
+        assert not ledger.claim_entry(PAIR, TAG, ms(4), ms(5.1))
+        own = fate(books, ledger)
+        own.settle(Book(), ms(6.9))
+        assert states(books) == ["asked"]
+        own.settle(Book(), ms(7))
+        assert states(books) == ["settled"]
+        assert books.told()[-1] == ("no_entry", "mongo_down")
