@@ -47,7 +47,9 @@ class Reconciliation:
         return not self.findings
 
 
-def reconcile(stored: Stored, due_before: datetime, orders: Sequence[VenueOrder] | None = None) -> Reconciliation:
+def reconcile(
+    stored: Stored, due_before: datetime, orders: Sequence[VenueOrder] | None = None, due_from: datetime | None = None
+) -> Reconciliation:
     """Return what does not fit among stored documents, and between them and the venue's orders.
 
     Parameters
@@ -59,9 +61,11 @@ def reconcile(stored: Stored, due_before: datetime, orders: Sequence[VenueOrder]
     orders : sequence of VenueOrder, optional
         All orders that the account placed in the scope's time and of which something was executed. Each fill that was
         ordered in that time must be one of them, with the same amount, and each of them must be a fill.
+    due_from : datetime, optional
+        When the bot saw a signal for the first time: what was exported of bars that opened before that was not for it.
     """
     findings = [
-        *_signals_without_receipt(stored, due_before),
+        *_signals_without_receipt(stored, due_from, due_before),
         *_receipts_without_fill(stored),
         *_fills_without_cause(stored),
         *_entered_twice(stored),
@@ -77,12 +81,12 @@ def reconcile(stored: Stored, due_before: datetime, orders: Sequence[VenueOrder]
     )
 
 
-def _signals_without_receipt(stored: Stored, due_before: datetime) -> list[Finding]:
+def _signals_without_receipt(stored: Stored, due_from: datetime | None, due_before: datetime) -> list[Finding]:
     seen = {_key(receipt) for receipt in stored.receipts}
     return [
         Finding("no receipt", signal["pair"], signal["ts"], "no bot says what it did with this signal")
         for signal in stored.signals
-        if signal["ts"] < due_before and _key(signal) not in seen
+        if signal["ts"] < due_before and (due_from is None or signal["ts"] >= due_from) and _key(signal) not in seen
     ]
 
 

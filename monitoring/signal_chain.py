@@ -120,6 +120,13 @@ def signal_chains(stored: Stored, timeframe: Timeframe) -> list[SignalChain]:
     return sorted(chains, key=lambda chain: (chain.ts, chain.pair))
 
 
+def first_seen(db: Store, scope: Scope) -> datetime | None:
+    """Return when the bot saw a signal of the strategy for the first time; None where it never did."""
+    own = {"consumer": scope.consumer, "strategy_id": scope.strategy_id}
+    first = db[SIGNAL_RECEIPTS].find_one(own, {"seen_at": True}, sort=[("seen_at", 1)])
+    return None if first is None else first["seen_at"]
+
+
 def find_consumer(db: Store, strategy_id: str) -> str:
     """Return the only bot that has read signals of a strategy.
 

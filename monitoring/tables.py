@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -13,7 +14,7 @@ from monitoring.reconciliation import Reconciliation
 from monitoring.signal_chain import STAGES, SignalChain, percentile
 
 _PERCENTS = (50, 95, 100)
-_TITLES = ("exported", "seen", "order", "fill")
+_TITLES = ("export ms", "seen ms", "order ms", "fill ms")
 
 
 def chains_object(chains: Sequence[SignalChain]) -> dict[str, Any]:
@@ -42,12 +43,12 @@ def chains_object(chains: Sequence[SignalChain]) -> dict[str, Any]:
 def chains_table(chains: Sequence[SignalChain]) -> Table:
     """Return a row for each signal with the milliseconds from its bar's close to each stage, then percentiles."""
     several = len({chain.pair for chain in chains}) > 1
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     for title in (["pair"] if several else []) + ["bar close (UTC)", "signal"]:
         table.add_column(title, no_wrap=True)
     for title in _TITLES:
-        table.add_column(f"{title} ms", justify="right", no_wrap=True)
-    table.add_column("decision")
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("decision", overflow="fold")
     table.add_column("price", justify="right", no_wrap=True)
     for chain in chains:
         table.add_row(*([chain.pair] if several else []), *_cells(chain))
@@ -80,14 +81,14 @@ def reconciliation_text(result: Reconciliation) -> RenderableType:
         for one in result.findings
     ]
     orders = "" if result.venue_orders is None else f", {result.venue_orders:,} orders at the venue"
-    verdict = "nothing missing, nothing double." if result.agrees else f"{len(result.findings):,} things do not fit."
+    verdict = "nothing missing, nothing double." if result.agrees else f"findings: {len(result.findings):,}."
     lines.append(f"{result.signals:,} signals, {result.receipts:,} receipts, {result.fills:,} fills{orders}: {verdict}")
     return Group(*lines)
 
 
 def _cells(chain: SignalChain) -> list[str]:
     decision = chain.decision or "no receipt"
-    price = ", ".join(f"{fill['price'].to_decimal().normalize():f}" for fill in chain.fills)
+    price = ", ".join(_price(fill["price"].to_decimal()) for fill in chain.fills)
     shown = f"{decision}: {chain.reason}" if chain.reason else decision
     return [
         f"{chain.close:%Y-%m-%d %H:%M}",
@@ -98,8 +99,14 @@ def _cells(chain: SignalChain) -> list[str]:
     ]
 
 
+def _price(price: Decimal) -> str:
+    """A mean of several fills has more digits than anybody reads; small prices keep theirs."""
+    return f"{price:,.2f}" if price >= 100 else f"{price:.6g}"
+
+
 def _stage(chains: Sequence[SignalChain], stage: str) -> list[float]:
-    return [ms for chain in chains if (ms := chain.ms(stage)) is not None]
+    """The figures of signals that a bot has seen: what was exported before it began says nothing of its way."""
+    return [ms for chain in chains if chain.seen is not None and (ms := chain.ms(stage)) is not None]
 
 
 def _ms(value: float | None) -> str:

@@ -1,5 +1,7 @@
 """The live chain from end to end on one machine, at replay speed: bars stream in, signals go out, Freqtrade trades."""
 
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -86,8 +88,11 @@ class DemoLive:
             environment = _environment(settings, clock)
             self.say(f"1. The embedded MongoDB {server.running().version} runs.")
             self.say(f"2. {self._describe(venue)}")
-            with connect(settings) as db:
-                first, last = self._trade(db, settings, venue, clock, folder, environment)
+            with connect(settings) as db, tempfile.TemporaryDirectory(prefix="quantflow-bot-") as bot_folder:
+                try:
+                    first, last = self._trade(db, settings, venue, clock, folder, Path(bot_folder), environment)
+                finally:
+                    _keep_log(Path(bot_folder), folder)
             agrees = self._report(environment, folder, venue, first, last + _MINUTE.delta)
         self.say(
             f"All programs have stopped; their logs are in {self.folder}. {time.perf_counter() - started:.0f} s in all."
@@ -95,7 +100,14 @@ class DemoLive:
         return agrees
 
     def _trade(
-        self, db: Store, settings: Settings, venue: Venue, clock: Clock, folder: Path, environment: dict[str, str]
+        self,
+        db: Store,
+        settings: Settings,
+        venue: Venue,
+        clock: Clock,
+        folder: Path,
+        bot_folder: Path,
+        environment: dict[str, str],
     ) -> tuple[datetime, datetime]:
         """Run the chain until enough bars have been traded; return the opens of the first and the last of them."""
         with ExitStack() as programs:
@@ -103,7 +115,7 @@ class DemoLive:
             _wait("a bar in the store", lambda: db[MINUTE_BARS].find_one() is not None, follow)
             self.say("3. import-ohlcv --follow --tf 1m: candles come by websocket.")
             live = programs.enter_context(running_program(self._live(venue), folder, environment))
-            bot = programs.enter_context(running_bot(self._bot(venue, folder), settings, clock))
+            bot = programs.enter_context(running_bot(self._bot(venue, bot_folder), settings, clock))
             _wait("an export", lambda: db[SIGNAL_EXPORTS].find_one() is not None, follow, live)
             self.say(f"4. quantflow live {GRAPH}: momentum of {LOOKBACK_BARS} bars, at each close.")
             self.say(
@@ -138,7 +150,7 @@ class DemoLive:
             consumer=CONSUMER,
             venue_url=venue.url,
             stake_quote=STAKE_QUOTE,
-            folder=make_folder(folder / "freqtrade"),
+            folder=folder,
         )
 
     def _describe(self, venue: Venue) -> str:
@@ -161,6 +173,13 @@ class DemoLive:
         if ended.returncode not in (0, DISAGREES):
             raise DemoFailedError(f"signal-monitor reconcile ended with exit code {ended.returncode}.")
         return ended.returncode == 0
+
+
+def _keep_log(bot_folder: Path, folder: Path) -> None:
+    """Keep what Freqtrade said, and nothing of what it traded: the next demo begins with a new bot."""
+    log = bot_folder / "freqtrade.log"
+    if log.is_file():
+        shutil.copyfile(log, folder / log.name)
 
 
 def _history_start(venue: Venue) -> datetime:

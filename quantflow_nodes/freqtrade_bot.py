@@ -15,11 +15,12 @@ from quantflow_nodes.freqtrade_backtest import FreqtradeError
 from quantflow_nodes.freqtrade_folder import STRATEGY, copy_strategy, local_exchange
 from quantflow_nodes.programs import clean_environment, end_process, shared_file
 from schemas.clock import Clock
-from schemas.errors import StoreError
+from schemas.errors import InputError, StoreError
 from schemas.settings import Settings
 
 PAPER_KEY, PAPER_SECRET = "paper-key", "paper-secret"  # the default account of paper-exchange
 _READY_TIMEOUT_S = 120.0
+_TRADES = "trades.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +60,21 @@ def running_bot(request: BotRequest, settings: Settings, clock: Clock) -> Iterat
 
     Raises
     ------
+    InputError
+        Where another bot has traded in that folder.
     FreqtradeError
         Where it does not start; with what it said.
     """
     request.folder.mkdir(parents=True, exist_ok=True)
+    if (request.folder / _TRADES).exists():
+        raise InputError(f"{request.folder} holds the trades of an earlier bot. Name another folder, or remove it.")
     strategies = copy_strategy(request.folder)
     config = request.folder / "config.json"
     config.write_bytes(orjson.dumps(_config(request), option=orjson.OPT_INDENT_2))
     command = [
         sys.executable, "-m", "quantflow_nodes.replay_time", "freqtrade", "trade", "--strategy", STRATEGY,
         "--strategy-path", str(strategies), "--userdir", str(request.folder), "--config", str(config), "--no-color",
-        "--db-url", f"sqlite:///{request.folder / 'trades.sqlite'}",
+        "--db-url", f"sqlite:///{request.folder / _TRADES}",
     ]  # fmt: skip
     log = request.folder / "freqtrade.log"
     with log.open("ab") as output:

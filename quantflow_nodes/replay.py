@@ -136,7 +136,7 @@ def replay(request: ReplayRequest, settings: Settings, observe: Observer = lambd
             strategy_id=request.strategy_id,
             consumer=CONSUMER,
             venue_url=venue.url,
-            stake_quote=request.stake_quote or _first_stake(past),
+            stake_quote=request.stake_quote or _first_stake(past, request.consumer),
             folder=make_folder(request.folder / "freqtrade"),
             signal_settings=request.signal_settings,
         )
@@ -199,10 +199,13 @@ def _write_bars(db: Store, request: ReplayRequest, symbols: list[Symbol]) -> lis
     return arguments
 
 
-def _first_stake(past: _Past) -> float:
+def _first_stake(past: _Past, consumer: str) -> float:
     entries = sorted((fill for fill in past.fills if fill["side"] == "buy"), key=lambda fill: fill["filled_at"])
     if not entries:
-        raise InputError("Nothing was bought in that stretch, so what an entry is worth is not known. Give --stake.")
+        raise InputError(
+            f"The bot {consumer} bought nothing in that stretch, so what an entry is worth is not known. Name another "
+            "bot with --consumer, or give --stake."
+        )
     return float(entries[0]["cost"].to_decimal())
 
 

@@ -92,22 +92,24 @@ def as_object(compared: list[Comparison]) -> dict[str, Any]:
 
 def print_comparisons(compared: list[Comparison]) -> None:
     """Print a row for each signal that was filled, then or now, and what they come to."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for title in ("pair", "bar (UTC)", "side"):
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    several = len({one.pair for one in compared}) > 1
+    for title in (["pair"] if several else []) + ["bar (UTC)", "side"]:
         table.add_column(title, no_wrap=True)
-    for title in ("price then", "ms then", "price replayed", "ms replayed", "bps", ""):
+    for title in ("then", "ms", "now", "ms", "bps", ""):
         table.add_column(title, justify="right", no_wrap=True)
     for one in compared:
         cells = [cell for side in (one.then, one.replayed) for cell in _cells(side)]
         bps = one.difference_bps
         verdict = "both" if one.agrees else f"[red]only {'then' if one.replayed is None else 'now'}[/red]"
         shown = "–" if bps is None else f"{bps:+.2f}"
-        table.add_row(one.pair, f"{one.ts:%Y-%m-%d %H:%M}", one.side, *cells, shown, verdict)
+        own = [one.pair] if several else []
+        table.add_row(*own, f"{one.ts:%Y-%m-%d %H:%M}", one.side, *cells, shown, verdict)
     if compared:
         out.print(table)
     both = [abs(one.difference_bps) for one in compared if one.difference_bps is not None]
     worst = f", prices at most {max(both):.2f} bps apart" if both else ""
-    out.print(f"{len(compared):,} fills compared, {len(both):,} happened both then and now{worst}.")
+    out.print(f"Fills compared: {len(compared):,}, both then and now: {len(both):,}{worst}.")
 
 
 def _cells(side: Any) -> tuple[str, str]:

@@ -46,7 +46,7 @@ def test_latency_lists_each_signal_and_the_percentiles(command_env: dict[str, st
     shown = monitor(command_env, "latency", "--strategy", "s", *SPAN)
     assert shown.returncode == 0, shown.stderr
     row = next(line for line in shown.stdout.splitlines() if "enter_long" in line)
-    assert row.split() == ["2022-01-15", "12:01", "enter_long", "80", "540", "1,100", "1,180", "entered", "43000.1"]
+    assert row.split() == ["2022-01-15", "12:01", "enter_long", "80", "540", "1,100", "1,180", "entered", "43,000.10"]
     told = json.loads(monitor(command_env, "latency", "--strategy", "s", *SPAN, "--json").stdout)
     assert told["stages_ms"]["filled"] == {"p50": 1180.0, "p95": 1180.0, "p100": 1180.0}
     assert told["signals"][0]["order_ids"] == ["11"]
@@ -68,6 +68,19 @@ def test_reconcile_names_what_is_missing_with_exit_code_7(traded: Store, command
     assert "no fill BTC/USDT 2022-01-15 12:00: the bot entered, and nothing was filled" in shown.stdout
     told = json.loads(monitor(command_env, "reconcile", "--strategy", "s", *SPAN, "--json").stdout)
     assert (told["agrees"], [one["kind"] for one in told["findings"]]) == (False, ["no fill"])
+
+
+def test_signals_from_before_the_bot_are_not_missed(traded: Store, command_env: dict[str, str]) -> None:
+    """A catch-up exported them; the bot saw its first signal later. Those of the time since then are missed."""
+    key: dict[str, Any] = {"strategy_id": "s", "pair": "BTC/USDT", "timeframe": "1m", "action": "exit_long"}
+    for minutes in (-10, 10):
+        ts = NOON + timedelta(minutes=minutes)
+        traded[SIGNALS].insert_one(key | {"ts": ts, "created_at": after_close(0)})
+    shown = monitor(
+        command_env, "reconcile", "--strategy", "s", "--since", "2022-01-15", "--until", "2022-01-16", "--json"
+    )
+    (found,) = json.loads(shown.stdout)["findings"]
+    assert (found["kind"], found["ts"]) == ("no receipt", "2022-01-15T12:10:00Z")
 
 
 @pytest.mark.usefixtures("traded")
