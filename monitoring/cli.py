@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from monitoring.reconciliation import VenueOrder, reconcile
-from monitoring.signal_chain import Scope, find_consumer, first_seen, read_stored, signal_chains
+from monitoring.signal_chain import USABLE_BARS, Scope, find_consumer, first_seen, read_stored, signal_chains
 from monitoring.tables import chains_object, chains_table, reconciliation_object, reconciliation_text
 from monitoring.venue_orders import VenueAccount, fetch_orders
 from schemas.collections import Store
@@ -21,7 +21,6 @@ from schemas.timeframes import Timeframe, parse_time
 
 DISAGREES = 7
 _DEFAULT_SPAN = timedelta(days=1)
-_DUE_AFTER_BARS = 5  # a signal is void three bars after its bar's close, by default, and a receipt takes a moment
 _EXAMPLES = """\b
 Examples:
   signal-monitor latency --strategy btc_momentum
@@ -94,12 +93,14 @@ def reconcile_signals(
     with connect(settings) as db:
         scope = _scope(db, strategy, consumer, tf, since, until)
         stored = read_stored(db, scope)
-        due_before = server_time(db) - _DUE_AFTER_BARS * scope.timeframe.delta
+        due_before = server_time(db) - USABLE_BARS * scope.timeframe.delta
         due_from = first_seen(db, scope)
         pairs = sorted({str(document["pair"]) for document in (*stored.signals, *stored.fills, *stored.ordered)})
     orders: list[VenueOrder] | None = None
     if exchange is not None or exchange_url is not None:
-        orders = fetch_orders(_account(settings, exchange or "binance", exchange_url), pairs, scope.since, scope.until)
+        orders = fetch_orders(
+            _account(settings, exchange or "binance", exchange_url), pairs, scope.since, scope.orders_until
+        )
     result = reconcile(stored, due_before, orders, due_from)
     if as_json:
         _print_json(reconciliation_object(result))

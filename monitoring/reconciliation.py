@@ -59,8 +59,9 @@ def reconcile(
     due_before : datetime
         Signals of bars that opened before this must have a receipt; younger ones may still be on their way.
     orders : sequence of VenueOrder, optional
-        All orders that the account placed in the scope's time and of which something was executed. Each fill that was
-        ordered in that time must be one of them, with the same amount, and each of them must be a fill.
+        All orders that the account placed from `since` to `orders_until` of the scope and of which something was
+        executed. Each fill that was ordered in that time must be one of them, with the same amount, and each of them
+        must be a fill.
     due_from : datetime, optional
         When the bot saw a signal for the first time: what was exported of bars that opened before that was not for it.
     """
@@ -75,7 +76,7 @@ def reconcile(
     return Reconciliation(
         signals=len(stored.signals),
         receipts=len(stored.receipts),
-        fills=len(stored.fills),
+        fills=len({(fill["pair"], fill["order_id"]) for fill in (*stored.fills, *stored.ordered)}),
         venue_orders=None if orders is None else len(orders),
         findings=tuple(findings),
     )

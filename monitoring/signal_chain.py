@@ -9,6 +9,7 @@ from schemas.collections import FILLS, POSITIONS, SIGNAL_RECEIPTS, SIGNALS, Stor
 from schemas.errors import InputError
 from schemas.timeframes import Timeframe
 
+USABLE_BARS = 5  # a signal is void three bars after its bar's close, by default, and its order takes a moment
 STAGES = ("exported", "seen", "ordered", "filled")
 
 
@@ -21,6 +22,11 @@ class Scope:
     timeframe: Timeframe
     since: datetime
     until: datetime
+
+    @property
+    def orders_until(self) -> datetime:
+        """The end of the time in which orders for its signals are placed: the last of them is void by then."""
+        return self.until + USABLE_BARS * self.timeframe.delta
 
     @property
     def key(self) -> dict[str, Any]:
@@ -80,8 +86,8 @@ class Stored:
     signals, receipts, fills : sequence of documents
         Those of the scope's signals.
     ordered : sequence of documents
-        All fills of the bot whose orders were placed in the scope's time, whatever caused them: those of a stop or of a
-        person too, and those of the last signal before the scope.
+        All fills of the bot whose orders were placed while signals of the scope could act, whatever caused them: those
+        of a stop or of a person too, and those of the signals next to the scope.
     closed : sequence of documents
         Positions that signals of the scope closed.
     """
@@ -96,7 +102,7 @@ class Stored:
 def read_stored(db: Store, scope: Scope) -> Stored:
     """Return the documents of a scope, each kind oldest first."""
     own = {"consumer": scope.consumer}
-    placed = {"ordered_at": {"$gte": scope.since, "$lt": scope.until}}
+    placed = {"ordered_at": {"$gte": scope.since, "$lt": scope.orders_until}}
     closed_by = {"exit_ts" if name == "ts" else name: value for name, value in scope.key.items()}
     return Stored(
         signals=list(db[SIGNALS].find(scope.key).sort([("pair", 1), ("ts", 1)])),

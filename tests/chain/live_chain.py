@@ -126,7 +126,7 @@ class LiveChain:
         """Whatever does not fit between signals, receipts, fills and the venue's own orders."""
         scope = Scope("chain", CONSUMER, MINUTE, self.began, self.clock.now())
         account = VenueAccount("binance", SecretStr(PAPER_KEY), SecretStr(PAPER_SECRET), self.venue.url)
-        orders = fetch_orders(account, [KEY["pair"]], scope.since, scope.until)
+        orders = fetch_orders(account, [KEY["pair"]], scope.since, scope.orders_until)
         return list(reconcile(read_stored(self.db, scope), self.clock.now() - timedelta(minutes=5), orders).findings)
 
     def amount(self, ts: datetime) -> Decimal:
