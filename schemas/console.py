@@ -14,6 +14,7 @@ from schemas.settings import Settings
 
 INTERRUPTED = 130
 TERMINATED = 143
+_INTERRUPTED_SENTENCE = "Interrupted. What was stored is kept; run it again to go on."
 
 
 def configure_logging(settings: Settings) -> None:
@@ -50,8 +51,14 @@ def run_command(app: Callable[[], None]) -> None:
         sys.exit(error.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # what Typer makes of Ctrl-C
-            typer.secho("Interrupted. What was stored is kept; run it again to go on.", err=True)
+            typer.secho(_INTERRUPTED_SENTENCE, err=True)
         raise
+    except RuntimeError as error:
+        # A Ctrl-C between two steps of one of threading's locks comes out as that lock's complaint.
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        typer.secho(_INTERRUPTED_SENTENCE, err=True)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader of our output, such as head, has left
         sys.stderr.close()
         sys.exit(0)

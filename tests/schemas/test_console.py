@@ -89,6 +89,27 @@ def test_ctrl_c_is_a_sentence_and_code_130() -> None:
     assert "Traceback" not in said
 
 
+def test_ctrl_c_in_the_middle_of_a_lock_is_the_same_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """CPython then raises the lock's complaint, with the Ctrl-C behind it."""
+
+    def interrupted() -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise RuntimeError("release unlocked lock")  # noqa: B904 - as the interpreter does
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            run_command(interrupted)
+        with pytest.raises(RuntimeError, match="of its own"):
+            run_command(lambda: (_ for _ in ()).throw(RuntimeError("of its own")))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended.value.code == 130
+    assert "Interrupted. What was stored is kept" in capsys.readouterr().err
+
+
 def test_a_reader_that_leaves_early_is_no_error() -> None:
     """As in `quantflow nodes | head -1`."""
     code = "from schemas.console import run_command\nrun_command(lambda: [print(i) for i in range(1_000_000)])"
