@@ -48,7 +48,7 @@ lock: $(READY) ## Pin the newest versions that fit pyproject.toml.
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--all-extras --group dev --upgrade --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
 
-bench: $(READY) ## Measure import, read, backtest and export beside the obvious alternatives.
+bench: $(READY) ## Measure all that must be fast beside the obvious alternatives; the live chain takes 20 minutes.
 	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
 clean: ## Remove what the targets made.

@@ -13,13 +13,12 @@ from monitoring.signal_chain import USABLE_BARS, Scope, find_consumer, first_see
 from monitoring.tables import chains_object, chains_table, reconciliation_object, reconciliation_text
 from monitoring.venue_orders import VenueAccount, fetch_orders
 from schemas.collections import Store
-from schemas.console import configure_logging, run_command
+from schemas.console import DISAGREES, configure_logging, run_command
 from schemas.errors import InputError
 from schemas.mongo import connect, server_time
 from schemas.settings import Settings
 from schemas.timeframes import Timeframe, parse_time
 
-DISAGREES = 7
 _DEFAULT_SPAN = timedelta(days=1)
 _EXAMPLES = """\b
 Examples:

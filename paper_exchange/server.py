@@ -5,7 +5,6 @@ import errno
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -178,6 +177,7 @@ class _Server(uvicorn.Server):
 
 
 def _end_at_eof(server: uvicorn.Server) -> None:
-    while sys.stdin.buffer.read(4096):
+    standard_input = 0  # by number: a lock on sys.stdin would be in the way of the interpreter's end
+    while os.read(standard_input, 4096):
         pass
     server.should_exit = True

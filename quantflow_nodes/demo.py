@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 
-from quantflow_nodes.parity import DISAGREES
 from quantflow_nodes.programs import (
     Venue,
     clean_environment,
@@ -20,6 +19,7 @@ from quantflow_nodes.programs import (
     running_venue,
     shared_file,
 )
+from schemas.console import DISAGREES
 from schemas.embedded import temporary_server
 from schemas.errors import QuantFlowError
 

@@ -27,6 +27,7 @@ from quantflow_nodes.programs import (
 )
 from schemas.clock import Clock
 from schemas.collections import FILLS, MINUTE_BARS, SIGNAL_EXPORTS, SIGNALS, Store
+from schemas.console import DISAGREES
 from schemas.embedded import temporary_server
 from schemas.mongo import connect
 from schemas.settings import Settings
@@ -39,7 +40,6 @@ SYMBOL = Symbol.parse("BINANCE:BTCUSDT")
 CONSUMER = "demo-bot"
 LOOKBACK_BARS = 3  # the example's four hours would trade twice in the time that a demo has
 STAKE_QUOTE = 1_000.0
-DISAGREES = 7
 _HISTORY = timedelta(hours=1)
 _PATIENCE_S = 60.0
 _POLL_S = 0.02
@@ -83,33 +83,25 @@ class DemoLive:
         started = time.perf_counter()
         folder = make_folder(self.folder.absolute())
         with temporary_server() as (server, uri), running_venue(self._venue_arguments()) as venue:
-            clock = venue_clock(venue)
             settings = Settings.load(mongo_uri=SecretStr(uri), db="quantflow_demo_live", home=server.home)
-            environment = _environment(settings, clock)
             self.say(f"1. The embedded MongoDB {server.running().version} runs.")
             self.say(f"2. {self._describe(venue)}")
             with connect(settings) as db, tempfile.TemporaryDirectory(prefix="quantflow-bot-") as bot_folder:
                 try:
-                    first, last = self._trade(db, settings, venue, clock, folder, Path(bot_folder), environment)
+                    first, last = self._trade(db, settings, venue, folder, Path(bot_folder))
                 finally:
                     _keep_log(Path(bot_folder), folder)
-            agrees = self._report(environment, folder, venue, first, last + _MINUTE.delta)
+            agrees = self._report(_environment(settings, venue), folder, venue, first, last + _MINUTE.delta)
         self.say(
             f"All programs have stopped; their logs are in {self.folder}. {time.perf_counter() - started:.0f} s in all."
         )
         return agrees
 
     def _trade(
-        self,
-        db: Store,
-        settings: Settings,
-        venue: Venue,
-        clock: Clock,
-        folder: Path,
-        bot_folder: Path,
-        environment: dict[str, str],
+        self, db: Store, settings: Settings, venue: Venue, folder: Path, bot_folder: Path
     ) -> tuple[datetime, datetime]:
         """Run the chain until enough bars have been traded; return the opens of the first and the last of them."""
+        clock, environment = venue_clock(venue), _environment(settings, venue)
         with ExitStack() as programs:
             follow = programs.enter_context(running_program(self._follow(venue), folder, environment))
             _wait("a bar in the store", lambda: db[MINUTE_BARS].find_one() is not None, follow)
@@ -189,14 +181,14 @@ def _history_start(venue: Venue) -> datetime:
     return max(first, _MINUTE.floor(now) - _HISTORY)
 
 
-def _environment(settings: Settings, clock: Clock) -> dict[str, str]:
+def _environment(settings: Settings, venue: Venue) -> dict[str, str]:
     uri = settings.mongo_uri.get_secret_value() if settings.mongo_uri else ""
     return clean_environment(
         {
             "QUANTFLOW_MONGO_URI": uri,
             "QUANTFLOW_DB": settings.db,
             "QUANTFLOW_HOME": str(settings.home),
-            "QUANTFLOW_REPLAY_CLOCK": str(clock),
+            "QUANTFLOW_REPLAY_CLOCK": str(venue_clock(venue)),
             "QUANTFLOW_EXCHANGE_KEY": PAPER_KEY,
             "QUANTFLOW_EXCHANGE_SECRET": PAPER_SECRET,
         }

@@ -10,10 +10,10 @@ import orjson
 import pandas as pd
 import structlog
 
-from quantflow_nodes.freqtrade_folder import STRATEGY, copy_strategy, local_exchange
+from quantflow_nodes.freqtrade_folder import STRATEGY, FreqtradeError, copy_strategy, last_words, local_exchange
 from quantflow_nodes.ports import Bars
 from quantflow_nodes.programs import clean_environment, find_program, run_program, running_venue, shared_file
-from schemas.errors import QuantFlowError, StoreError
+from schemas.errors import StoreError
 from schemas.settings import Settings
 from schemas.symbols import Symbol
 
@@ -32,12 +32,6 @@ _TRADE_TYPES = {
     "enter_tag": "object",
 }
 log = structlog.get_logger()
-
-
-class FreqtradeError(QuantFlowError):
-    """Freqtrade ended with an error; the message holds what it said."""
-
-    exit_code = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +143,9 @@ def _run(request: BacktestRequest, config: Path, settings: Settings) -> None:
         )
     log.info("freqtrade_ended", code=ended.returncode, log=str(output))
     if ended.returncode != 0:
-        raise FreqtradeError(_last_error(output))
-
-
-def _last_error(output: Path) -> str:
-    lines = output.read_text(errors="replace").splitlines()
-    errors = [line.split(" - ERROR - ", 1)[-1] for line in lines if " - ERROR - " in line] or lines[-3:]
-    said = " ".join(errors)[-600:]
-    return f"freqtrade backtesting failed: {said} With --keep FOLDER its log stays, as {output.name}."
+        raise FreqtradeError(
+            f"freqtrade backtesting failed: {last_words(output)} With --keep FOLDER its log stays, as {output.name}."
+        )
 
 
 def _read_trades(folder: Path, symbols: dict[str, str]) -> pd.DataFrame:

@@ -11,8 +11,7 @@ from typing import Any
 
 import orjson
 
-from quantflow_nodes.freqtrade_backtest import FreqtradeError
-from quantflow_nodes.freqtrade_folder import STRATEGY, copy_strategy, local_exchange
+from quantflow_nodes.freqtrade_folder import STRATEGY, FreqtradeError, copy_strategy, last_words, local_exchange
 from quantflow_nodes.programs import clean_environment, end_process, shared_file
 from schemas.clock import Clock
 from schemas.errors import InputError, StoreError
@@ -51,7 +50,7 @@ class Bot:
     def check(self) -> None:
         """Raise a FreqtradeError where the bot has ended."""
         if self.process.poll() is not None:
-            raise FreqtradeError(f"freqtrade trade ended: {_last_words(self.log)}")
+            raise FreqtradeError(f"freqtrade trade ended: {last_words(self.log)}")
 
 
 @contextmanager
@@ -136,11 +135,5 @@ def _wait_until_running(bot: Bot) -> None:
     while b"state='RUNNING'" not in bot.log.read_bytes():
         bot.check()
         if time.monotonic() > deadline:
-            raise FreqtradeError(f"freqtrade trade did not start: {_last_words(bot.log)}")
+            raise FreqtradeError(f"freqtrade trade did not start: {last_words(bot.log)}")
         time.sleep(0.1)
-
-
-def _last_words(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
-    errors = [line.split(" - ERROR - ", 1)[-1] for line in lines if " - ERROR - " in line] or lines[-3:]
-    return " ".join(errors)[-600:]

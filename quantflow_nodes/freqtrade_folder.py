@@ -1,4 +1,4 @@
-"""What a user folder of Freqtrade needs to trade at a local venue: the strategy and the exchange block."""
+"""A user folder of Freqtrade at a local venue: the strategy and the exchange block in it, and what its log says."""
 
 import shutil
 from collections.abc import Sequence
@@ -6,8 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from quantflow_nodes.programs import shared_file
+from schemas.errors import QuantFlowError
 
 STRATEGY = "ExternalSignalStrategy"
+
+
+class FreqtradeError(QuantFlowError):
+    """Freqtrade ended with an error; the message holds what it said."""
+
+    exit_code = 8
 
 
 def copy_strategy(folder: Path) -> Path:
@@ -39,3 +46,10 @@ def local_exchange(url: str, pairs: Sequence[str]) -> dict[str, Any]:
             "options": {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False, "fetchCurrencies": False},
         },
     }
+
+
+def last_words(log: Path) -> str:
+    """Return the errors of a log, or its last lines where it has none: at most 600 characters."""
+    lines = log.read_text(errors="replace").splitlines()
+    errors = [line.split(" - ERROR - ", 1)[-1] for line in lines if " - ERROR - " in line] or lines[-3:]
+    return " ".join(errors)[-600:]

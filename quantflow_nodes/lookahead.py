@@ -138,7 +138,10 @@ class _Probe:
             return replace(told, detail="no frame flows in")
         if not wanted:
             return replace(told, detail="gives no row for each bar")
-        again = self._finding(wanted, self._frames, None, "repeated")
+        try:
+            again = self._finding(wanted, self._frames, None, "repeated")
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told with the verdict
+            return replace(told, verdict="fails", detail=f"run once more: {type(error).__name__}: {error}")
         if isinstance(again, Finding):
             return replace(told, verdict="gives other values each time", finding=again)
         return self._tried(told, wanted, self._times(samples, random), random)

@@ -20,7 +20,6 @@ from schemas.settings import Settings
 from schemas.symbols import Symbol
 
 PROFIT_RATIO_TOLERANCE = 1e-12
-DISAGREES = 7
 """Exit code of commands that found a trade on which the two sides do not agree."""
 _EXACT = ("close_time", "open_rate", "close_rate")
 

@@ -14,6 +14,7 @@ from schemas.settings import Settings
 
 INTERRUPTED = 130
 TERMINATED = 143
+DISAGREES = 7  # two sides were compared, and they are not the same
 _INTERRUPTED_SENTENCE = "Interrupted. What was stored is kept; run it again to go on."
 
 

@@ -7,7 +7,7 @@ import typer
 
 from quantflow_nodes.commands.console import out
 from quantflow_nodes.demo import Demo
-from quantflow_nodes.parity import DISAGREES
+from schemas.console import DISAGREES
 
 app = typer.Typer(add_completion=False)
 

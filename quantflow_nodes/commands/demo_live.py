@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from quantflow_nodes.commands.console import out
-from quantflow_nodes.demo_live import DISAGREES, DemoLive
+from quantflow_nodes.demo_live import DemoLive
+from schemas.console import DISAGREES
 
 app = typer.Typer(add_completion=False)
 

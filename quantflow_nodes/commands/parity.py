@@ -12,10 +12,10 @@ from quantflow_nodes.commands.arguments import AsJson, Changes, GraphPath
 from quantflow_nodes.commands.console import out, print_json
 from quantflow_nodes.commands.step_progress import step_progress
 from quantflow_nodes.graph import load_graph
-from quantflow_nodes.parity import DISAGREES, Parity, graph_parity
+from quantflow_nodes.parity import Parity, graph_parity
 from quantflow_nodes.plan import plan_graph
 from quantflow_nodes.programs import make_folder
-from schemas.console import configure_logging
+from schemas.console import DISAGREES, configure_logging
 from schemas.settings import Settings
 
 app = typer.Typer(add_completion=False)

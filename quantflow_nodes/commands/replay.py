@@ -16,12 +16,11 @@ from quantflow_nodes.commands.arguments import AsJson
 from quantflow_nodes.commands.console import err, out, print_json
 from quantflow_nodes.programs import make_folder
 from quantflow_nodes.replay import Comparison, Observer, ReplayRequest, replay
-from schemas.console import configure_logging
+from schemas.console import DISAGREES, configure_logging
 from schemas.errors import InputError
 from schemas.settings import Settings
 from schemas.timeframes import Timeframe, parse_time
 
-DISAGREES = 7
 _OWN = ("EXT_SIG_MONGO_URI", "EXT_SIG_DB", "EXT_SIG_COLLECTION", "EXT_SIG_STRATEGY_ID", "EXT_SIG_CONSUMER")
 
 app = typer.Typer(add_completion=False)

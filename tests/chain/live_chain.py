@@ -31,6 +31,7 @@ START = "2022-01-20T12:00"
 MINUTE = Timeframe.parse("1m")
 KEY: dict[str, Any] = {"strategy_id": "chain", "pair": "BTC/USDT", "timeframe": "1m"}
 CONSUMER = "chain-bot"
+STAKE_QUOTE = 1_000.0
 PATIENCE_S = 40.0
 
 
@@ -47,6 +48,7 @@ class VenueProcess:
         ready.unlink(missing_ok=True)
         arguments = [
             "--bars", "synthetic", "--start", START, "--speed", f"{SPEED:g}", "--deposit", "USDT=100000", "--faults",
+            "--depth-levels", "3",
             "--journal", str(self.folder / "journal"), "--port", str(self.port), "--ready-file", str(ready),
         ]  # fmt: skip
         with (self.folder / "venue.log").open("ab") as log:
@@ -159,7 +161,7 @@ def live_chain(db: Store, settings: Settings, folder: Path) -> Iterator[LiveChai
             strategy_id="chain",
             consumer=CONSUMER,
             venue_url=venue.url,
-            stake_quote=1_000.0,
+            stake_quote=STAKE_QUOTE,
             folder=folder / "bot",
         )
         with running_bot(request, settings, clock) as bot:

@@ -13,7 +13,7 @@ class OwnReader(Node[Params, Nothing, FactorOutputs]):
     type_name = "own_reader"
 
     def run(self, params: Params, inputs: Nothing, context: RunContext) -> FactorOutputs:
-        raise NotImplementedError
+        raise AssertionError("a session with this node is refused before anything runs")
 
 
 class Odd(Node[Params, FactorInputs, FactorOutputs]):
