@@ -1,5 +1,7 @@
 """Nodes that see the future in ways that are met in practice, and some that only look as if they did."""
 
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 
@@ -114,3 +116,16 @@ class Away(Node[Params, AwayInputs, FactorOutputs]):
 
     def run(self, params: Params, inputs: AwayInputs, context: RunContext) -> FactorOutputs:
         return outputs(inputs.bars, inputs.bars.data["close"] / inputs.mean)
+
+
+class Once(Node[Params, FactorInputs, FactorOutputs]):
+    """Can not be run a second time, as a node that uses something up."""
+
+    type_name = "once"
+    runs: ClassVar[int] = 0
+
+    def run(self, params: Params, inputs: FactorInputs, context: RunContext) -> FactorOutputs:
+        Once.runs += 1
+        if Once.runs > 1:
+            raise OSError("it is used up")
+        return outputs(inputs.bars, inputs.bars.data["close"])

@@ -51,6 +51,14 @@ def test_the_node_that_peeks_is_named_and_those_that_it_feeds_are_not(kind: str,
 
 
 @pytest.mark.mongo
+def test_a_node_that_can_not_run_twice_fails_with_its_reason(settings: Settings, db: Store) -> None:
+    """It is told with the verdict, and the rest of the graph is looked at all the same."""
+    write_walk(db, MINUTES)
+    verdict = check(settings, "  peek: {type: 'peeking_nodes:Once', inputs: {bars: bars.bars}}")["peek"]
+    assert (verdict.verdict, verdict.detail) == ("fails", "run once more: OSError: it is used up")
+
+
+@pytest.mark.mongo
 def test_the_finding_tells_time_column_and_both_values(settings: Settings, db: Store) -> None:
     """A return of the bar to come: known in the full run, NaN at the last bar before the cut."""
     write_walk(db, MINUTES)
