@@ -27,7 +27,7 @@ from pathlib import Path
 import ccxt
 from pydantic import SecretStr
 
-from monitoring.signal_chain import percentile
+from monitoring.chain.signal_chain import percentile
 from quantflow_nodes.chain_programs import running_program
 from quantflow_nodes.freqtrade_folder import local_exchange
 from quantflow_nodes.programs import clean_environment, end_process, running_venue, shared_file

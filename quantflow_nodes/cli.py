@@ -1,13 +1,11 @@
 """The command `quantflow`: each sub-command is a module of quantflow_nodes.commands, imported when it is asked for."""
 
-import importlib
 from importlib.metadata import version as distribution_version
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import typer.core
-import typer.main
 
+from schemas.command_group import lazy_group
 from schemas.console import run_command
 
 COMMANDS = {
@@ -19,6 +17,7 @@ COMMANDS = {
     "runs": "runs",
     "parity": "parity",
     "replay": "replay",
+    "audit": "audit",
     "demo": "demo",
     "demo-live": "demo_live",
     "exec": "execute",
@@ -26,24 +25,9 @@ COMMANDS = {
 }
 
 
-class _Commands(typer.core.TyperGroup):
-    """Imports a command's module when the command is run: pandas takes a second that `quantflow db` need not pay."""
-
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the group's interface
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"quantflow_nodes.commands.{COMMANDS[cmd_name]}")
-        command = typer.main.get_command(module.app)
-        command.name = cmd_name
-        return command
-
-
 app = typer.Typer(
     name="quantflow",
-    cls=_Commands,
+    cls=lazy_group("quantflow_nodes.commands", COMMANDS),
     no_args_is_help=True,
     invoke_without_command=True,
     pretty_exceptions_enable=False,

@@ -101,6 +101,11 @@ class Settings(_Settings):
     )
     exchange_key: SecretStr | None = Field(None, description="API key by which `signal-monitor` reads orders.")
     exchange_secret: SecretStr | None = Field(None, description="The secret of that key.")
+    freqtrade_user: str = Field("freqtrader", description="User of Freqtrade's REST API, for `signal-monitor`.")
+    freqtrade_password: SecretStr | None = Field(None, description="Password of that user.")
+    alert_urls: SecretStr | None = Field(
+        None, description="Where `signal-monitor` sends alerts: addresses as apprise writes them, one after another."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("WARNING", description="Least level logged.")
     log_json: bool = Field(False, description="Log one JSON object a line instead of text.")
 

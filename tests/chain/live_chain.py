@@ -16,9 +16,9 @@ import httpx
 import orjson
 from pydantic import SecretStr
 
-from monitoring.reconciliation import Finding, reconcile
-from monitoring.signal_chain import Scope, read_stored
-from monitoring.venue_orders import VenueAccount, fetch_orders
+from monitoring.chain.reconciliation import Finding, reconcile
+from monitoring.chain.signal_chain import Scope, read_stored
+from monitoring.sources.venue_orders import VenueAccount, fetch_orders
 from quantflow_nodes.freqtrade_bot import PAPER_KEY, PAPER_SECRET, Bot, BotRequest, running_bot
 from quantflow_nodes.programs import Venue, end_process, venue_clock
 from schemas.clock import Clock

@@ -6,8 +6,8 @@ from typing import Any
 
 from bson.decimal128 import Decimal128
 
-from monitoring.reconciliation import VenueOrder, reconcile
-from monitoring.signal_chain import Stored
+from monitoring.chain.reconciliation import VenueOrder, reconcile
+from monitoring.chain.signal_chain import Stored
 
 NOON = datetime(2022, 1, 15, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)

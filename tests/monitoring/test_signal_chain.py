@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from bson.decimal128 import Decimal128
 
-from monitoring.signal_chain import Scope, find_consumer, percentile, read_stored, signal_chains
+from monitoring.chain.signal_chain import Scope, find_consumer, percentile, read_stored, signal_chains
 from schemas.collections import FILLS, SIGNAL_RECEIPTS, SIGNALS, Store
 from schemas.errors import InputError
 from schemas.timeframes import Timeframe

@@ -10,8 +10,8 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from monitoring.reconciliation import Reconciliation
-from monitoring.signal_chain import STAGES, SignalChain, percentile
+from monitoring.chain.reconciliation import Reconciliation
+from monitoring.chain.signal_chain import STAGES, SignalChain, percentile
 
 _PERCENTS = (50, 95, 100)
 _TITLES = ("export ms", "seen ms", "order ms", "fill ms")

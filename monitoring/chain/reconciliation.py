@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from monitoring.signal_chain import Stored
+from monitoring.chain.signal_chain import Stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from monitoring.reconciliation import VenueOrder
+from monitoring.chain.reconciliation import VenueOrder
 from schemas.errors import InputError, VenueError
 from schemas.exchange_address import redirect
 

@@ -1,0 +1,1 @@
+"""From facts to messages: rules find problems, the book tells what is new, channels carry it."""

@@ -1,0 +1,1 @@
+"""The sub-commands of `signal-monitor`: they read arguments, call the rooms that do the work, and print."""

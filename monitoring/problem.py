@@ -1,0 +1,46 @@
+"""What a rule found wrong: the one value that checks print, alerts send and metrics count."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+
+class Severity(IntEnum):
+    """How bad a problem is; the value is the exit code of `signal-monitor check`, as monitoring systems expect it."""
+
+    HEALTHY = 0
+    WARNING = 1
+    CRITICAL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is wrong now; as long as it lasts, each look finds it again under the same key.
+
+    Attributes
+    ----------
+    rule : str
+        Name of the rule in the watch file.
+    subject : str
+        What it is about within the rule, the same for as long as the problem lasts: 'BTC/USDT', 'mongodb'.
+    severity : Severity
+    text : str
+        A full sentence for a person, with strategy, pair and time where there are such.
+    at : datetime
+        When it began, or when it was noticed first where nobody knows.
+    strategy_id, consumer, pair : str or None
+    """
+
+    rule: str
+    subject: str
+    severity: Severity
+    text: str
+    at: datetime
+    strategy_id: str | None = None
+    consumer: str | None = None
+    pair: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from every other problem: rule, strategy, subject."""
+        return self.rule, self.strategy_id or "", self.subject

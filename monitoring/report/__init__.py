@@ -1,0 +1,1 @@
+"""The same facts for people: tables on a terminal, and a page."""

@@ -1,0 +1,1 @@
+"""Where facts are read: MongoDB, the API of Freqtrade, the venue."""

@@ -1,0 +1,261 @@
+"""The one YAML file of the monitor: what is watched, by which rules, and how alerts go out. It is checked at start."""
+
+import difflib
+import re
+from datetime import time, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from monitoring.problem import Severity
+from schemas.documents import Name, PairText, SymbolText, TimeframeText
+from schemas.errors import InputError
+from schemas.timeframes import Timeframe
+
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def _duration(value: object) -> object:
+    """Read '90s', '5m', '1h' or '2d'; a bare number would leave the unit to be guessed."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"a duration such as 90s, 5m, 1h or 2d was needed, found {value!r}")
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+
+
+def _clock_time(value: object) -> object:
+    # YAML reads 22:00 without quotes as the number 1320, as it did in the days of sexagesimals.
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
+        return time(value // 60, value % 60)
+    try:
+        return time.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError(f"a time of day such as 22:00 was needed, found {value!r}") from None
+
+
+def _severity(value: object) -> object:
+    names = {"warning": Severity.WARNING, "critical": Severity.CRITICAL}
+    if value not in names:
+        raise ValueError(f"warning or critical was needed, found {value!r}")
+    return names[str(value)]
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"a time zone such as UTC or Asia/Shanghai was needed, found {value!r}") from None
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+DayTime = Annotated[time, BeforeValidator(_clock_time)]
+RuleSeverity = Annotated[Severity, BeforeValidator(_severity)]
+Bars = Annotated[float, Field(gt=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WatchedStrategy(_Part):
+    """One strategy on one timeframe, and who trades it.
+
+    What is left out is found in the store: the pairs are those of its exports, the bot is the only one that wrote
+    receipts. `freqtrade` is the address of the bot's REST API, `exchange` ccxt's name of the venue whose orders and
+    balances are compared, `exchange_url` where it is found instead.
+    """
+
+    strategy_id: Name
+    timeframe: TimeframeText = "1m"
+    consumer: Name | None = None
+    pairs: tuple[PairText, ...] = ()
+    symbols: tuple[SymbolText, ...] = ()
+    every_bar: bool = False
+    freqtrade: str | None = Field(None, pattern=r"^https?://")
+    exchange: Name | None = None
+    exchange_url: str | None = Field(None, pattern=r"^https?://")
+
+    @property
+    def bar(self) -> timedelta:
+        """The length of its bars."""
+        return Timeframe.parse(self.timeframe).delta
+
+
+class Rule(_Part):
+    """What all rules share."""
+
+    enabled: bool = True
+    severity: RuleSeverity = Severity.WARNING
+
+
+class SignalMissing(Rule):
+    """A strategy that signals at every bar (`every_bar`) has not for so many bars."""
+
+    severity: RuleSeverity = Severity.CRITICAL
+    bars: Bars = 3
+
+
+class RunFailed(Rule):
+    """The newest run of a graph that exports the strategy failed."""
+
+    severity: RuleSeverity = Severity.CRITICAL
+
+
+class SignalLate(Rule):
+    """The newest export ended later after its bar's close than this part of a bar."""
+
+    bars: Bars = 0.5
+
+
+class SignalExpired(Rule):
+    """A signal was not used within its time; it is over when a later signal was, or after `within_bars`."""
+
+    after_bars: Bars = 3
+    within_bars: Bars = 10
+
+
+class Rejects(Rule):
+    """So many orders in a row were rejected."""
+
+    severity: RuleSeverity = Severity.CRITICAL
+    count: Annotated[int, Field(ge=1)] = 3
+
+
+class Slippage(Rule):
+    """The newest fill of a pair was worse than the market at its order by more than this."""
+
+    bps: Annotated[float, Field(gt=0)] = 20
+    within_bars: Bars = 10
+
+
+class BalanceLow(Rule):
+    """What is free does not pay so many further entries."""
+
+    severity: RuleSeverity = Severity.CRITICAL
+    stakes: Annotated[float, Field(gt=0)] = 1
+
+
+class RateLimited(Rule):
+    """The venue limited the bot or the monitor, within this time."""
+
+    within: Duration = timedelta(minutes=5)
+
+
+class GapOpen(Rule):
+    """Bars of a watched symbol are missing."""
+
+
+class Differs(Rule):
+    """Signals, receipts, fills, Freqtrade's trades, the venue's orders or balances do not agree."""
+
+    severity: RuleSeverity = Severity.CRITICAL
+    every: Duration = timedelta(minutes=1)
+
+
+class Silent(Rule):
+    """A side has not been heard of: MongoDB, the venue and Freqtrade for `seconds`, bars and research for `bars`."""
+
+    severity: RuleSeverity = Severity.CRITICAL
+    after: Duration = timedelta(seconds=30)
+    bars: Bars = 3
+
+
+class Rules(_Part):
+    """All rules; each one is on unless it says otherwise."""
+
+    signal_missing: SignalMissing = SignalMissing()
+    run_failed: RunFailed = RunFailed()
+    signal_late: SignalLate = SignalLate()
+    signal_expired: SignalExpired = SignalExpired()
+    rejects: Rejects = Rejects()
+    slippage: Slippage = Slippage()
+    balance_low: BalanceLow = BalanceLow()
+    rate_limited: RateLimited = RateLimited()
+    gap_open: GapOpen = GapOpen()
+    reconciliation: Differs = Differs()
+    silent: Silent = Silent()
+
+
+class QuietHours(_Part):
+    """When only what can not wait is sent; what is still wrong at their end is sent then."""
+
+    start: DayTime
+    end: DayTime
+    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    let_through: Literal["nothing", "critical"] = "critical"
+
+
+class Alerts(_Part):
+    """How alerts go out; their addresses are a secret and come from QUANTFLOW_ALERT_URLS."""
+
+    repeat_after: Duration = timedelta(hours=1)
+    quiet_hours: QuietHours | None = None
+
+
+class WatchFile(_Part):
+    """The whole file. Without strategies, those with an export in the last day are watched."""
+
+    strategies: tuple[WatchedStrategy, ...] = ()
+    rules: Rules = Rules()
+    alerts: Alerts = Alerts()
+
+    @model_validator(mode="after")
+    def _each_strategy_once(self) -> Self:
+        keys = [(one.strategy_id, one.timeframe, one.consumer) for one in self.strategies]
+        doubles = [key for key in keys if keys.count(key) > 1]
+        if doubles:
+            raise ValueError(f"the strategy {doubles[0][0]} {doubles[0][1]} stands twice")
+        return self
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Return the file's content.
+
+        Raises
+        ------
+        InputError
+            Where it can not be read or used; the sentence names the place in the file.
+        """
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"The watch file {path} can not be read: {error}.") from None
+        except yaml.YAMLError as error:
+            raise InputError(f"The watch file {path} is no YAML: {' '.join(str(error).split())}.") from None
+        if content is not None and not isinstance(content, dict):
+            raise InputError(f"The watch file {path} must hold strategies, rules and alerts, found {content!r:.60}.")
+        try:
+            return cls.model_validate(content or {})
+        except ValidationError as error:
+            raise InputError(f"The watch file {path} can not be used. {_first_sentence(error)}") from None
+
+
+def _first_sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"])) or "The file"
+    if first["type"] == "extra_forbidden":
+        return f"{place} is unknown. {_known(first['loc'])}"
+    if first["type"] == "missing":
+        return f"{place} is missing."
+    text = first["msg"].removeprefix("Value error, ").rstrip(".")
+    found = "" if "found" in text else f", found {first['input']!r:.60}"
+    return f"{place}: {text}{found}."
+
+
+def _known(place: tuple[int | str, ...]) -> str:
+    model: Any = WatchFile
+    for step in place[:-1]:
+        if isinstance(step, int):
+            continue
+        annotation = model.model_fields[step].annotation
+        nested = [one for one in (annotation, *getattr(annotation, "__args__", ())) if hasattr(one, "model_fields")]
+        if not nested:
+            return ""
+        model = nested[0]
+    known = list(model.model_fields)
+    near = difflib.get_close_matches(str(place[-1]), known, n=1)
+    return f"Did you mean {near[0]}?" if near else f"Known are {', '.join(known)}."
