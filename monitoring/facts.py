@@ -165,6 +165,8 @@ class StrategyLook:
         Signals of the span, oldest first.
     reconciliation : Reconciliation or None
         Of the last time that all sides were held against each other, which is not at each look.
+    bot_since : datetime or None
+        When the bot saw a signal of the strategy for the first time: earlier ones were not for it. None: never.
     """
 
     watched: WatchedStrategy
@@ -173,6 +175,7 @@ class StrategyLook:
     bot: BotHealth | None = None
     venue: VenueHealth | None = None
     reconciliation: Reconciliation | None = None
+    bot_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

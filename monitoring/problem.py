@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from typing import NamedTuple
 
 
 class Severity(IntEnum):
@@ -11,6 +12,20 @@ class Severity(IntEnum):
     HEALTHY = 0
     WARNING = 1
     CRITICAL = 2
+
+    @property
+    def word(self) -> str:
+        """Its name as files and messages write it: 'critical'."""
+        return self.name.lower()
+
+
+class ProblemKey(NamedTuple):
+    """What tells a problem from every other one; '' stands for a part that it does not have."""
+
+    rule: str
+    strategy_id: str
+    consumer: str
+    subject: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +37,14 @@ class Problem:
     rule : str
         Name of the rule in the watch file.
     subject : str
-        What it is about within the rule, the same for as long as the problem lasts: 'BTC/USDT', 'mongodb'.
+        What it is about within the rule, the same for as long as the problem lasts: 'BTC/USDT 1m', 'mongodb'.
     severity : Severity
     text : str
         A full sentence for a person, with strategy, pair and time where there are such.
     at : datetime
         When it began, or when it was noticed first where nobody knows.
     strategy_id, consumer, pair : str or None
+        `consumer` only where the problem is a bot's: what research did wrong is one problem for all its bots.
     """
 
     rule: str
@@ -41,6 +57,6 @@ class Problem:
     pair: str | None = None
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        """What tells it from every other problem: rule, strategy, subject."""
-        return self.rule, self.strategy_id or "", self.subject
+    def key(self) -> ProblemKey:
+        """What tells it from every other problem."""
+        return ProblemKey(self.rule, self.strategy_id or "", self.consumer or "", self.subject)
