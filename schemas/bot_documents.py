@@ -54,6 +54,7 @@ class Fill(Document):
 
     `ts` and `version` name the signal that caused it, and are left out where none did: a stop, or a person. `trade_id`
     is Freqtrade's, left out where Freqtrade lost the order. The fee is left out where the venue's is not known.
+    `quoted` is the price that the bot saw when it ordered, and is left out where it ordered without looking at one.
     """
 
     consumer: Name
@@ -70,6 +71,7 @@ class Fill(Document):
     amount: Amount
     price: Amount
     cost: Amount
+    quoted: Amount | None = None
     fee: Money | None = None
     fee_asset: Name | None = None
     ordered_at: UtcTime

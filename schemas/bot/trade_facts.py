@@ -14,6 +14,7 @@ _DECIMALS = Decimal("1e-8")  # what the venue has, and all that a float's last d
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_MONEY = Decimal(10) ** 18  # with 8 places it still fits into the context of a Decimal
 _STOP_ORDER = "stoploss"
+_EMERGENCY = "emergency_exit"
 
 
 class OrderFacts(Protocol):
@@ -23,6 +24,7 @@ class OrderFacts(Protocol):
     ft_order_side: str
     ft_order_tag: str | None
     ft_is_open: bool
+    ft_price: float
     ft_fee_base: float | None
     filled: float | None
     cost: float | None
@@ -210,6 +212,7 @@ def _fill(trade: TradeFacts, order: OrderFacts, consumer: Consumer) -> Fill:
         amount=money(filled),
         price=money(price),
         cost=money(order.cost or filled * price),
+        quoted=_quoted(order),
         fee=fee,
         fee_asset=fee_asset,
         ordered_at=order.order_date_utc,
@@ -224,6 +227,18 @@ def _reason(trade: TradeFacts, order: OrderFacts, *, is_entry: bool) -> str | No
     if is_entry:
         return trade.enter_tag or None
     return "stoploss_on_exchange" if order.ft_order_side == _STOP_ORDER else trade.exit_reason or None
+
+
+def _quoted(order: OrderFacts) -> Decimal | None:
+    """Return the price that Freqtrade had from the venue when it made the order; of a limit order it is its limit.
+
+    For most orders Freqtrade asks for the market right before, and keeps the answer as `ft_price`, with market orders
+    too, which are sent without it. A stop at the venue has its trigger there, an emergency exit the price of the order
+    that failed. An order without a tag is one that Freqtrade put in the place of another, or found at the venue
+    afterwards: there `ft_price` is of its own making, or what was filled.
+    """
+    looked = order.ft_order_side != _STOP_ORDER and order.ft_order_tag not in (None, "", _EMERGENCY)
+    return money(order.ft_price) if looked and order.ft_price else None
 
 
 def _fee(trade: TradeFacts, order: OrderFacts, *, is_entry: bool) -> tuple[Decimal | None, str | None]:

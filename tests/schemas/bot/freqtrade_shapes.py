@@ -24,6 +24,7 @@ class OrderShape:
     ft_order_side: str = "buy"
     ft_order_tag: str | None = None
     ft_is_open: bool = False
+    ft_price: float = 99.9
     ft_fee_base: float | None = None
     filled: float | None = 0.5
     cost: float | None = None

@@ -80,6 +80,24 @@ def test_an_exit_says_why(side: str, tag: str | None, reason: str | None, expect
 
 
 @pytest.mark.parametrize(
+    ("side", "tag", "expected"),
+    [
+        ("buy", "mine@2022-01-01T00:04Z#2", Decimal("99.9")),
+        ("sell", LEFT, Decimal("99.9")),
+        ("sell", "stop_loss", Decimal("99.9")),
+        ("sell", "emergency_exit", None),
+        ("stoploss", None, None),
+        ("buy", None, None),
+    ],
+)
+def test_the_price_that_the_bot_saw_is_told_where_it_looked(side: str, tag: str | None, expected: object) -> None:
+    """A stop at the venue has a trigger, an emergency exit an old price, an order without a tag none of its own."""
+    orders = [OrderShape("1", ft_order_side=side, ft_order_tag=tag)]
+    (fill,) = fills_of(TradeShape(orders, exit_reason=LEFT), CONSUMER)
+    assert fill.quoted == expected
+
+
+@pytest.mark.parametrize(
     ("trade", "entry", "leave"),
     [
         # taken off what was bought, as the venue said; off the sale's proceeds, as the venue said
