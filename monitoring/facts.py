@@ -67,6 +67,26 @@ class FailedRun:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportFacts:
+    """One recorded export; run and time tell it from every other of its strategy.
+
+    Attributes
+    ----------
+    delay_s : float or None
+        From its newest close to its end; None where it had no bar, or was catching up.
+    """
+
+    run_id: str
+    exported_at: datetime
+    inserted: int
+    changed: int
+    unchanged: int
+    retracted: int
+    refused: int
+    delay_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ResearchHealth:
     """How research did in the span that was looked at.
 
@@ -89,6 +109,8 @@ class ResearchHealth:
         From each export's newest close to its end, oldest first, of exports that were not catching up.
     last_signals : mapping of str to datetime
         For each pair, `ts` of its newest signal, of whatever age.
+    recorded : tuple of ExportFacts
+        Each export of the span, oldest first, by which those that come new from look to look can be counted.
     """
 
     last_export_at: datetime | None
@@ -105,6 +127,7 @@ class ResearchHealth:
     missing_bars: int
     delay_s: tuple[float, ...]
     last_signals: Mapping[str, datetime] = field(default_factory=dict)
+    recorded: tuple[ExportFacts, ...] = ()
 
     @property
     def success(self) -> float | None:
