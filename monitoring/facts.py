@@ -111,6 +111,8 @@ class ResearchHealth:
         For each pair, `ts` of its newest signal, of whatever age.
     recorded : tuple of ExportFacts
         Each export of the span, oldest first, by which those that come new from look to look can be counted.
+    first_export_at : datetime or None
+        When the first export of the strategy and timeframe ended, of whatever age: nothing was due before.
     """
 
     last_export_at: datetime | None
@@ -128,6 +130,7 @@ class ResearchHealth:
     delay_s: tuple[float, ...]
     last_signals: Mapping[str, datetime] = field(default_factory=dict)
     recorded: tuple[ExportFacts, ...] = ()
+    first_export_at: datetime | None = None
 
     @property
     def success(self) -> float | None:
@@ -184,6 +187,10 @@ class StrategyLook:
 
     Attributes
     ----------
+    watched : WatchedStrategy
+        As the watch file has it, with what it left out as it was found: pairs, symbols, consumer.
+    since : datetime or None
+        Where its span begins: so many bars of its own before `Look.at`, on the grid.
     chains : tuple of SignalChain
         Signals of the span, oldest first.
     reconciliation : Reconciliation or None
@@ -199,6 +206,7 @@ class StrategyLook:
     venue: VenueHealth | None = None
     reconciliation: Reconciliation | None = None
     bot_since: datetime | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +218,9 @@ class Look:
     at : datetime
         MongoDB's clock, or where it did not answer the machine's; in a replay the market's time.
     since : datetime
-        Where the span begins that chains and research were read for; it ends at `at`.
+        Where the span begins that chains and research were read for, the earliest of all strategies; it ends at `at`.
+    store_commands : mapping of str to int
+        Commands that the monitor has sent to MongoDB since it started, by name.
     """
 
     at: datetime
@@ -218,3 +228,4 @@ class Look:
     store: StoreHealth
     series: tuple[SeriesHealth, ...] = ()
     strategies: tuple[StrategyLook, ...] = ()
+    store_commands: Mapping[str, int] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from monitoring.chain.reconciliation import Reconciliation
 from monitoring.chain.signal_chain import STAGES, SignalChain, percentile
 
 _PERCENTS = (50, 95, 100)
-_TITLES = ("export ms", "seen ms", "order ms", "fill ms")
+_TITLES = ("bars ms", "export ms", "seen ms", "order ms", "fill ms")
 
 
 def chains_object(chains: Sequence[SignalChain]) -> dict[str, Any]:
