@@ -1,16 +1,16 @@
 """The one YAML file of the monitor: what is watched, by which rules, and how alerts go out. It is checked at start."""
 
-import difflib
 import re
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from monitoring.problem import Severity
+from monitoring.watch_yaml import first_mistake, read_mapping
 from schemas.documents import Name, PairText, SymbolText, TimeframeText
 from schemas.errors import InputError
 from schemas.timeframes import Timeframe
@@ -20,10 +20,13 @@ _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 def _duration(value: object) -> object:
     """Read '90s', '5m', '1h' or '2d'; a bare number would leave the unit to be guessed."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value) if isinstance(value, str) else None
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)([smhd])", value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"a duration such as 90s, 5m, 1h or 2d was needed, found {value!r}")
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    length = timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    if not length:
+        raise ValueError(f"a duration above zero was needed, found {value!r}")
+    return length
 
 
 def _clock_time(value: object) -> object:
@@ -31,9 +34,11 @@ def _clock_time(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
         return time(value // 60, value % 60)
     try:
-        return time.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
-        raise ValueError(f"a time of day such as 22:00 was needed, found {value!r}") from None
+        if isinstance(value, str) and (read := time.fromisoformat(value)).tzinfo is None:
+            return read
+    except ValueError:  # the sentence below says more
+        pass
+    raise ValueError(f"a time of day such as 22:00 was needed, found {value!r}")
 
 
 def _severity(value: object) -> object:
@@ -51,10 +56,21 @@ def _zone(value: str) -> str:
     return value
 
 
+def _address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"an address such as http://127.0.0.1:8080 was needed, found {value!r}")
+    if parts.username is not None or parts.password is not None:
+        # Not repeated: it may hold a password, and the sentence is printed.
+        raise ValueError("the address found has a user in it; user and password belong in the environment")
+    return value.rstrip("/")
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 DayTime = Annotated[time, BeforeValidator(_clock_time)]
 RuleSeverity = Annotated[Severity, BeforeValidator(_severity)]
-Bars = Annotated[float, Field(gt=0)]
+Bars = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Address = Annotated[str, AfterValidator(_address)]
 
 
 class _Part(BaseModel):
@@ -75,9 +91,9 @@ class WatchedStrategy(_Part):
     pairs: tuple[PairText, ...] = ()
     symbols: tuple[SymbolText, ...] = ()
     every_bar: bool = False
-    freqtrade: str | None = Field(None, pattern=r"^https?://")
+    freqtrade: Address | None = None
     exchange: Name | None = None
-    exchange_url: str | None = Field(None, pattern=r"^https?://")
+    exchange_url: Address | None = None
 
     @property
     def bar(self) -> timedelta:
@@ -128,7 +144,7 @@ class Rejects(Rule):
 class Slippage(Rule):
     """The newest fill of a pair was worse than the market at its order by more than this."""
 
-    bps: Annotated[float, Field(gt=0)] = 20
+    bps: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 20
     within_bars: Bars = 10
 
 
@@ -136,7 +152,7 @@ class BalanceLow(Rule):
     """What is free does not pay so many further entries."""
 
     severity: RuleSeverity = Severity.CRITICAL
-    stakes: Annotated[float, Field(gt=0)] = 1
+    stakes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1
 
 
 class RateLimited(Rule):
@@ -146,7 +162,9 @@ class RateLimited(Rule):
 
 
 class GapOpen(Rule):
-    """Bars of a watched symbol are missing."""
+    """Bars of a watched symbol are missing, of this last time; older gaps are history."""
+
+    within: Duration = timedelta(days=1)
 
 
 class Differs(Rule):
@@ -157,10 +175,15 @@ class Differs(Rule):
 
 
 class Silent(Rule):
-    """A side has not been heard of: MongoDB, the venue and Freqtrade for `seconds`, bars and research for `bars`."""
+    """A side has not been heard of.
+
+    MongoDB, the venue and Freqtrade do not answer for `after`; Freqtrade's last loop ended longer than `loop` ago; a
+    symbol's last bar closed, or research exported, more than `bars` ago.
+    """
 
     severity: RuleSeverity = Severity.CRITICAL
     after: Duration = timedelta(seconds=30)
+    loop: Duration = timedelta(minutes=3)
     bars: Bars = 3
 
 
@@ -188,6 +211,21 @@ class QuietHours(_Part):
     timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
     let_through: Literal["nothing", "critical"] = "critical"
 
+    @model_validator(mode="after")
+    def _has_an_end(self) -> Self:
+        if self.start == self.end:
+            raise ValueError(f"start and end must differ, found {self.start:%H:%M} twice")
+        return self
+
+    def holds(self, severity: Severity, at: datetime) -> bool:
+        """Tell whether a message of that severity has to wait at that time; the end itself is not quiet any more."""
+        if severity is Severity.CRITICAL and self.let_through == "critical":
+            return False
+        local = at.astimezone(ZoneInfo(self.timezone)).time()
+        if self.start < self.end:
+            return self.start <= local < self.end
+        return local >= self.start or local < self.end
+
 
 class Alerts(_Part):
     """How alerts go out; their addresses are a secret and come from QUANTFLOW_ALERT_URLS."""
@@ -208,7 +246,9 @@ class WatchFile(_Part):
         keys = [(one.strategy_id, one.timeframe, one.consumer) for one in self.strategies]
         doubles = [key for key in keys if keys.count(key) > 1]
         if doubles:
-            raise ValueError(f"the strategy {doubles[0][0]} {doubles[0][1]} stands twice")
+            raise ValueError(
+                f"the strategy {doubles[0][0]} {doubles[0][1]} stands twice; of two bots, name each one's consumer"
+            )
         return self
 
     @classmethod
@@ -220,42 +260,8 @@ class WatchFile(_Part):
         InputError
             Where it can not be read or used; the sentence names the place in the file.
         """
+        content = read_mapping(path)
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"The watch file {path} can not be read: {error}.") from None
-        except yaml.YAMLError as error:
-            raise InputError(f"The watch file {path} is no YAML: {' '.join(str(error).split())}.") from None
-        if content is not None and not isinstance(content, dict):
-            raise InputError(f"The watch file {path} must hold strategies, rules and alerts, found {content!r:.60}.")
-        try:
-            return cls.model_validate(content or {})
+            return cls.model_validate(content)
         except ValidationError as error:
-            raise InputError(f"The watch file {path} can not be used. {_first_sentence(error)}") from None
-
-
-def _first_sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    place = ".".join(map(str, first["loc"])) or "The file"
-    if first["type"] == "extra_forbidden":
-        return f"{place} is unknown. {_known(first['loc'])}"
-    if first["type"] == "missing":
-        return f"{place} is missing."
-    text = first["msg"].removeprefix("Value error, ").rstrip(".")
-    found = "" if "found" in text else f", found {first['input']!r:.60}"
-    return f"{place}: {text}{found}."
-
-
-def _known(place: tuple[int | str, ...]) -> str:
-    model: Any = WatchFile
-    for step in place[:-1]:
-        if isinstance(step, int):
-            continue
-        annotation = model.model_fields[step].annotation
-        nested = [one for one in (annotation, *getattr(annotation, "__args__", ())) if hasattr(one, "model_fields")]
-        if not nested:
-            return ""
-        model = nested[0]
-    known = list(model.model_fields)
-    near = difflib.get_close_matches(str(place[-1]), known, n=1)
-    return f"Did you mean {near[0]}?" if near else f"Known are {', '.join(known)}."
+            raise InputError(f"The watch file {path} can not be used. {first_mistake(error, cls)}") from None

@@ -1,0 +1,120 @@
+"""The rules about signals on their way: missing, their run failed, late, expired unused."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from monitoring.alerts.verdict import Case, Verdict, length, utc
+from monitoring.chain.signal_chain import SignalChain
+from monitoring.facts import Look, StrategyLook
+from monitoring.watch_file import RunFailed, SignalExpired, SignalLate, SignalMissing
+
+_EXPORT_BARS = 0.5  # a close is missed from here on: half a bar is what an export may take
+_UNUSED = ("expired", "outside_window")
+
+
+def signal_missing(look: Look, one: StrategyLook, rule: SignalMissing) -> Iterator[Verdict]:
+    """Find pairs of a strategy that signals at every bar whose newest signal is too many closes old.
+
+    A strategy that has never exported is not judged, as it may be new: that it should have is the rule `silent`'s.
+    A pair that never had a signal is missed when the strategy has exported as many closes as would be missed.
+    """
+    research = one.research
+    if not one.watched.every_bar or research is None or research.last_export_at is None:
+        return
+    case = Case.of("signal_missing", rule, one)
+    bar, name = one.watched.bar, one.watched.strategy_id
+    for pair in one.watched.pairs or sorted(research.last_signals):
+        subject = f"{pair} {one.watched.timeframe}"
+        last = research.last_signals.get(pair)
+        if last is None:
+            if research.closes >= rule.bars:
+                text = f"{name} has exported {research.closes:,} closes of {subject} and never a signal."
+                yield case.problem(subject, text, look.since, pair)
+            continue
+        missed = max(0, int((look.at - last - bar) / bar - _EXPORT_BARS))
+        if missed < rule.bars:
+            yield case.healthy(subject)
+            continue
+        due = last + 2 * bar
+        text = (
+            f"{name} signals at every bar, and of {subject} {missed:,} closes have none: the last signal is of the bar "
+            f"that closed {utc(last + bar)}."
+        )
+        yield case.problem(subject, text, due, pair)
+
+
+def run_failed(_: Look, one: StrategyLook, rule: RunFailed) -> Iterator[Verdict]:
+    """Find a graph that exports the strategy and whose newest run failed; the graph is the subject, not the run."""
+    if one.research is None:
+        return
+    case = Case.of("run_failed", rule, one)
+    failed = one.research.failed_run
+    if failed is None:
+        yield case.healthy()
+        return
+    reason = failed.error.splitlines()[0].rstrip(".") if failed.error else "no reason was stored"
+    text = (
+        f"The newest run of graph {failed.graph}, which exports {one.watched.strategy_id}, failed "
+        f"{utc(failed.ended_at)}: {reason[:300]}. It was run {failed.run_id}."
+    )
+    yield case.problem(failed.graph, text, failed.ended_at)
+
+
+def signal_late(_: Look, one: StrategyLook, rule: SignalLate) -> Iterator[Verdict]:
+    """Find a strategy whose newest export came too late after its bar's close; without an export nobody can tell."""
+    research = one.research
+    if research is None or research.last_export_at is None or not research.delay_s:
+        return
+    case = Case.of("signal_late", rule, one)
+    subject = one.watched.timeframe
+    limit, delay = rule.bars * one.watched.bar, timedelta(seconds=research.delay_s[-1])
+    if delay <= limit:
+        yield case.healthy(subject)
+        return
+    text = (
+        f"The export of {one.watched.strategy_id} {subject} that ended {utc(research.last_export_at)} came "
+        f"{length(delay)} after its bar's close; {length(limit)} is the limit."
+    )
+    yield case.problem(subject, text, research.last_export_at)
+
+
+def signal_expired(look: Look, one: StrategyLook, rule: SignalExpired) -> Iterator[Verdict]:
+    """Find pairs whose newest due signal nobody used within its time.
+
+    A signal is due when the bot has said what it did with it, or `after_bars` after its close. Those of bars from
+    before the bot began are not for it; without a bot nothing is judged.
+    """
+    if one.bot_since is None:
+        return
+    case = Case.of("signal_expired", rule, one, bots=True)
+    bar = one.watched.bar
+    due_before = look.at - rule.after_bars * bar
+    by_pair: dict[str, list[SignalChain]] = {}
+    for chain in one.chains:
+        if chain.ts >= one.bot_since and (chain.decision is not None or chain.close < due_before):
+            by_pair.setdefault(chain.pair, []).append(chain)
+    pairs = {*one.watched.pairs, *(chain.pair for chain in one.chains), *by_pair}
+    for pair in sorted(pairs):
+        subject = f"{pair} {one.watched.timeframe}"
+        unused = _unused_at_the_end(by_pair.get(pair, ()))
+        if not unused or look.at - unused[-1].close > rule.within_bars * bar:
+            yield case.healthy(subject)
+            continue
+        newest = unused[-1]
+        what = "it was skipped as too old" if newest.decision else "no bot says what it did with it"
+        more = f" It is one of {len(unused):,} in a row." if len(unused) > 1 else ""
+        text = (
+            f"The signal {newest.content} of {one.watched.strategy_id} {subject} whose bar closed {utc(newest.close)} "
+            f"expired unused: {what}.{more}"
+        )
+        yield case.problem(subject, text, unused[0].close + rule.after_bars * bar, pair)
+
+
+def _unused_at_the_end(chains: Sequence[SignalChain]) -> list[SignalChain]:
+    """Return the signals that expired since the last one that did not, oldest first."""
+    row: list[SignalChain] = []
+    for chain in reversed(chains):
+        if chain.decision is not None and chain.reason not in _UNUSED:
+            break
+        row.append(chain)
+    return row[::-1]
