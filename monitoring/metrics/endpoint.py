@@ -14,7 +14,6 @@ from monitoring.metrics.monitor_metrics import MonitorMetrics
 from schemas.errors import InputError
 
 LOOPBACK = "127.0.0.1"
-_PLAIN = [("Content-Type", "text/plain; charset=utf-8")]
 
 
 class _QuietHandler(WSGIRequestHandler):
@@ -73,17 +72,20 @@ def _application(metrics: MonitorMetrics, stale_after_s: float) -> WSGIApplicati
             return metrics_page(environ, start)
         if path == "/healthz":
             return _health(metrics.last_look_age_s, stale_after_s, start)
-        start("404 Not Found", _PLAIN)
-        return [b"There are /metrics and /healthz.\n"]
+        return _text("404 Not Found", "There are /metrics and /healthz.", start)
 
     return answer
 
 
 def _health(age_s: float | None, stale_after_s: float, start: StartResponse) -> list[bytes]:
     """Tell whether the monitor looks, which says nothing of what it sees: a restart would not cure that."""
-    if age_s is None or age_s > stale_after_s:
-        start("503 Service Unavailable", _PLAIN)
-        since = "It has not looked yet." if age_s is None else f"The last look ended {age_s:.0f} s ago."
-        return [f"{since}\n".encode()]
-    start("200 OK", _PLAIN)
-    return [f"The last look ended {age_s:.0f} s ago.\n".encode()]
+    if age_s is None:
+        return _text("503 Service Unavailable", "It has not looked yet.", start)
+    status = "200 OK" if age_s <= stale_after_s else "503 Service Unavailable"
+    return _text(status, f"The last look ended {age_s:.0f} s ago.", start)
+
+
+def _text(status: str, line: str, start: StartResponse) -> list[bytes]:
+    # wsgiref writes the length of the body into the very list that it is given.
+    start(status, [("Content-Type", "text/plain; charset=utf-8")])
+    return [f"{line}\n".encode()]

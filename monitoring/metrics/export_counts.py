@@ -32,6 +32,7 @@ class ExportCounts:
             "Time from the newest bar's close to the end of its export; of exports that were not catching up.",
             _RESEARCH,
             buckets=LATENCY_BUCKETS_S,
+            unit="seconds",
             registry=None,
         )
 
@@ -60,6 +61,11 @@ class ExportCounts:
             self._once.forget_owner(gone)
             for metric in (self._exports, self._signals, self._delay):
                 metric.remove_by_labels(dict(zip(_RESEARCH, gone, strict=True)))
+
+    @property
+    def remembered(self) -> int:
+        """How many marks are held in memory."""
+        return len(self._once)
 
     def _add_export(self, owner: Owner, export: ExportFacts) -> None:
         self._exports.labels(*owner).inc()

@@ -41,10 +41,17 @@ class MonitorMetrics(Collector):
         self._looks = Counter("quantflow_monitor_looks", "Looks that were finished.", registry=None)
         self._failures = Counter("quantflow_monitor_look_failures", "Looks that ended in an error.", registry=None)
         self._look_s = Histogram(
-            "quantflow_monitor_look_seconds", "How long a look took.", buckets=_LOOK_BUCKETS_S, registry=None
+            "quantflow_monitor_look_seconds",
+            "How long a look took.",
+            buckets=_LOOK_BUCKETS_S,
+            unit="seconds",
+            registry=None,
         )
         self._last_look = Gauge(
-            "quantflow_monitor_last_look_timestamp_seconds", "When the last look ended, machine time.", registry=None
+            "quantflow_monitor_last_look_timestamp_seconds",
+            "When the last look ended, machine time.",
+            unit="seconds",
+            registry=None,
         )
         self._alerts = Counter(
             "quantflow_alerts", "Alerts that were sent, by what they told.", ("event", "severity"), registry=None
@@ -99,6 +106,11 @@ class MonitorMetrics(Collector):
     def last_look_age_s(self) -> float | None:
         """How long ago the last look ended, machine time; None before the first."""
         return None if self._looked_at is None else time.monotonic() - self._looked_at
+
+    @property
+    def remembered(self) -> int:
+        """How many facts are held in memory so that they are counted once."""
+        return self._signals.remembered + self._exports.remembered
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: what is served depends on what is watched."""

@@ -23,6 +23,10 @@ class Once:
         marks.add(mark)
         return len(marks) > before
 
+    def is_known(self, owner: Owner, time: datetime, mark: Hashable) -> bool:
+        """Tell whether a mark is set."""
+        return mark in self._marks.get(owner, {}).get(time, ())
+
     def forget_before(self, owner: Owner, time: datetime) -> None:
         """Drop marks of before a time, which looks do not show any more; nothing of before it is new from now on."""
         if time <= self._oldest.get(owner, time) and owner in self._oldest:

@@ -1,7 +1,7 @@
 """Counts what happens to signals, each of them once, although one look after the other shows the same ones again."""
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any, get_args
 
 from prometheus_client import Counter, Histogram
@@ -19,7 +19,7 @@ _OWNER = ("strategy_id", "timeframe", "consumer")
 LATENCY_BUCKETS_S = (
     0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 180, 300, 900, 1_800, 3_600, 10_800, 43_200, 259_200,
 )  # fmt: skip
-SLIPPAGE_BUCKETS = (-0.005, -0.002, -0.001, -0.0005, 0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)
+SLIPPAGE_BUCKETS = (0, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 LIMIT_BARS = {"exported": 0.5, "seen": 3.0}
 MAX_PAIRS = 200  # of one strategy with series of their own; further ones are counted together, as 'other'
 
@@ -39,6 +39,7 @@ class SignalCounts:
             "Time from a bar's close until its signal reached a stage; of signals that the bot has seen.",
             (*_OWNER, "pair", "stage"),
             buckets=LATENCY_BUCKETS_S,
+            unit="seconds",
             registry=None,
         )
         self._steps = Histogram(
@@ -46,6 +47,7 @@ class SignalCounts:
             "Time that a signal took to a stage from the one before; a signal's steps add up to its time since close.",
             (*_OWNER, "stage"),
             buckets=LATENCY_BUCKETS_S,
+            unit="seconds",
             registry=None,
         )
         self._late = Counter(
@@ -63,9 +65,10 @@ class SignalCounts:
         self._fills = Counter("quantflow_fills", "Orders that filled.", (*_OWNER, "side"), registry=None)
         self._slippage = Histogram(
             "quantflow_fill_slippage_ratio",
-            "How much worse than the market at its order a fill was, as a share of that price; better is below 0.",
+            "How much worse than the market at its order a fill was, as a share of that price; 0 where it was better.",
             (*_OWNER, "side"),
             buckets=SLIPPAGE_BUCKETS,
+            unit="ratio",
             registry=None,
         )
 
@@ -114,33 +117,31 @@ class SignalCounts:
     def _add_chain(
         self, owner: Owner, chain: SignalChain, timeframe: Timeframe, began: datetime, *, is_read: bool
     ) -> None:
-        pair = self._pair_label(owner, chain.pair)
         if chain.seen is None and is_read:  # what was exported of old bars, before the bot began, was not for it
             return
-        before = chain.close
-        for stage in STAGES:
-            reached: datetime | None = getattr(chain, stage)
-            if reached is None:
-                continue
-            if reached > began and self._once.is_new(owner, chain.ts, (chain.pair, stage)):
-                self._add_stage(owner, pair, stage, chain, before, timeframe)
-            before = reached
+        pair = self._pair_label(owner, chain.pair)
+        for stage, took in self._new_stages(owner, chain, began):
+            # Clocks of several machines differ by a little; a histogram's sum must not go down.
+            since_close = max(0.0, (chain.ms(stage) or 0.0) / 1000)
+            self._stages.labels(*owner, pair, stage).observe(since_close)
+            self._steps.labels(*owner, stage).observe(max(0.0, took.total_seconds()))
+            if stage in LIMIT_BARS:
+                self._late.labels(*owner, pair, stage).inc(int(since_close > LIMIT_BARS[stage] * timeframe.seconds))
         self._add_decision(owner, chain, began)
         for fill in chain.fills:
             if fill["filled_at"] > began and self._once.is_new(owner, chain.ts, (chain.pair, "fill", fill["order_id"])):
                 self._add_fill(owner, fill)
 
-    def _add_stage(
-        self, owner: Owner, pair: str, stage: str, chain: SignalChain, before: datetime, timeframe: Timeframe
-    ) -> None:
-        reached: datetime = getattr(chain, stage)
-        # Clocks of several machines differ by a little; a histogram's sum must not go down.
-        since_close = max(0.0, (reached - chain.close).total_seconds())
-        self._stages.labels(*owner, pair, stage).observe(since_close)
-        self._steps.labels(*owner, stage).observe(max(0.0, (reached - before).total_seconds()))
-        if stage in LIMIT_BARS:
-            late = since_close > LIMIT_BARS[stage] * timeframe.seconds
-            self._late.labels(*owner, pair, stage).inc(int(late))
+    def _new_stages(self, owner: Owner, chain: SignalChain, began: datetime) -> Iterator[tuple[str, timedelta]]:
+        """Give the stages to count, with their steps; one that becomes known after the next one is within its step."""
+        later = max((STAGES.index(stage) for stage in STAGES if self._is_counted(owner, chain, stage)), default=-1)
+        for stage, took in chain.steps().items():
+            is_new = STAGES.index(stage) > later and getattr(chain, stage) > began
+            if is_new and self._once.is_new(owner, chain.ts, (chain.pair, stage)):
+                yield stage, took
+
+    def _is_counted(self, owner: Owner, chain: SignalChain, stage: str) -> bool:
+        return self._once.is_known(owner, chain.ts, (chain.pair, stage))
 
     def _add_decision(self, owner: Owner, chain: SignalChain, began: datetime) -> None:
         if chain.decision is None or chain.seen is None or chain.seen <= began:
@@ -155,7 +156,8 @@ class SignalCounts:
         quoted, price = fill["quoted"].to_decimal(), fill["price"].to_decimal()
         if quoted > 0:
             worse = (price - quoted) / quoted * (1 if fill["side"] == "buy" else -1)
-            self._slippage.labels(*owner, fill["side"]).observe(float(worse))
+            # Negative values would leave the histogram without a sum, which OpenMetrics does not allow.
+            self._slippage.labels(*owner, fill["side"]).observe(max(0.0, float(worse)))
 
     def _pair_label(self, owner: Owner, pair: str) -> str:
         known = self._pairs[owner]
