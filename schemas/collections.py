@@ -25,6 +25,7 @@ POSITIONS = "crypto_positions"
 IMPORT_REJECTS = "import_rejects"
 BAR_GAPS = "bar_gaps"
 WORKFLOW_RUNS = "workflow_runs"
+MONITOR_ALERTS = "monitor_alerts"
 
 SIGNAL_KEY = ("strategy_id", "pair", "timeframe", "ts")
 RECEIPT_KEY = ("consumer", *SIGNAL_KEY)
@@ -85,6 +86,16 @@ COLLECTIONS = (
         WORKFLOW_RUNS,
         "One document a run of a graph.",
         (Index(("run_id",), unique=True), Index(("name", "started_at")), Index(("state",))),
+    ),
+    Collection(
+        MONITOR_ALERTS,
+        "Which problems the monitor has told of.",
+        (
+            Index(("slot",), unique=True),
+            Index(("alert_id",), unique=True),
+            Index(("settled",)),
+            Index(("noticed_at",)),
+        ),
     ),
 )
 

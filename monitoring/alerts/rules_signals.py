@@ -29,7 +29,7 @@ def signal_missing(look: Look, one: StrategyLook, rule: SignalMissing) -> Iterat
         if last is None:
             if research.closes >= rule.bars:
                 text = f"{name} has exported {research.closes:,} closes of {subject} and never a signal."
-                yield case.problem(subject, text, look.since, pair)
+                yield case.problem(subject, text, one.since or look.since, pair)
             continue
         missed = max(0, int((look.at - last - bar) / bar - _EXPORT_BARS))
         if missed < rule.bars:

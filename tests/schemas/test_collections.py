@@ -34,6 +34,7 @@ from schemas.documents import (
 )
 from schemas.errors import StoreError
 from schemas.mongo import connect
+from schemas.monitor_documents import MonitorAlert
 from schemas.settings import Settings
 from schemas.timeframes import Timeframe
 
@@ -54,6 +55,7 @@ MODELS: dict[str, type[Document]] = {
     "import_rejects": ImportReject,
     "bar_gaps": BarGap,
     "workflow_runs": WorkflowRun,
+    "monitor_alerts": MonitorAlert,
 }
 
 
@@ -164,6 +166,7 @@ def test_eight_that_race_make_one_database(settings: Settings) -> None:
         ("import_rejects", dict.fromkeys(REJECT_KEY, "x")),
         ("bar_gaps", {"symbol": "A:BTCUSDT", "timeframe": "1m", "start": T}),
         ("workflow_runs", {"run_id": "run"}),
+        ("monitor_alerts", {"slot": "silent||||mongodb"}),
     ],
 )
 def test_a_key_is_stored_once(db: Store, name: str, document: dict[str, Any]) -> None:
