@@ -34,6 +34,7 @@ FILL_KEY = ("consumer", "pair", "order_id")
 POSITION_KEY = ("consumer", "pair", "entry_order_id")
 REJECT_KEY = ("symbol", "timeframe", "time", "reason", "source", "row_digest")
 TTL_INDEX = "ts_ttl"
+UNAUTHORIZED = 13
 _NAMESPACE_EXISTS = 48
 
 
@@ -125,8 +126,21 @@ def ensure_collections(db: Store) -> list[str]:
     Raises
     ------
     StoreError
-        Where an index exists under the same fields with other options: stored data must not be guessed about.
+        Where an index exists under the same fields with other options: stored data must not be guessed about. Also
+        where something is missing that this user may not make.
     """
+    try:
+        return _make_missing(db)
+    except OperationFailure as error:
+        if error.code != UNAUTHORIZED:
+            raise
+        raise StoreError(
+            f"The database {db.name} lacks collections or indexes, and this user may not make them: "
+            f"{str(error).split(', full error')[0]}. Run `quantflow db init` as the database's admin."
+        ) from None
+
+
+def _make_missing(db: Store) -> list[str]:
     made: list[str] = []
     existing = set(db.list_collection_names())
     for collection in COLLECTIONS:
@@ -164,6 +178,8 @@ def _index(db: Store, name: str, index: Index) -> str:
     try:
         db[name].create_indexes([model])
     except OperationFailure as error:
+        if error.code == UNAUTHORIZED:
+            raise
         reason = str(error).split(", full error")[0]
         raise StoreError(f"The index on {', '.join(index.fields)} of {name} could not be made: {reason}.") from None
     return f"index {name} on {', '.join(index.fields)}"

@@ -14,7 +14,7 @@ from pymongo import MongoClient
 from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
 
 from schemas.clock import process_clock
-from schemas.collections import Store, ensure_collections
+from schemas.collections import UNAUTHORIZED, Store, ensure_collections
 from schemas.embedded import EmbeddedServer
 from schemas.errors import QuantFlowError, SettingsError, StoreError
 from schemas.settings import Settings
@@ -25,7 +25,7 @@ _WITHOUT_A_SERVER: Mapping[UriVariable, str] = {
     "QUANTFLOW_MONGO_URI": "unset, the embedded server is used",
     "EXT_SIG_MONGO_URI": "with the embedded server run Freqtrade as `quantflow exec -- freqtrade ...`",
 }
-_AUTHENTICATION_FAILED, _UNAUTHORIZED, _OUT_OF_DISK, _DUPLICATE_KEY = 18, 13, 14031, 11000
+_AUTHENTICATION_FAILED, _OUT_OF_DISK, _DUPLICATE_KEY = 18, 14031, 11000
 _SECRET_OPTIONS = ("tlsCertificateKeyFilePassword", "authMechanismProperties", "proxyPassword")
 
 
@@ -193,8 +193,8 @@ def sentence(error: PyMongoError, uri: str, variable: UriVariable) -> StoreError
     detail = re.split(r", full error|, Timeout:| \(configured timeouts", redact_uri(text))[0].rstrip(".")
     if code == _OUT_OF_DISK or "No space left on device" in detail:
         return StoreError(f"{where} has no disk space left. What was stored is kept. Free some space and run it again.")
-    if code in (_AUTHENTICATION_FAILED, _UNAUTHORIZED):
-        return StoreError(f"{where} refused this user: {detail}. Check user, password and roles.")
+    if code in (_AUTHENTICATION_FAILED, UNAUTHORIZED):
+        return StoreError(f"{where} refused this user: {_without_command(detail)}. Check user, password and roles.")
     if isinstance(error, ConnectionFailure) or error.timeout:
         return StoreError(
             f"{where} did not answer: {detail}. Start it or set {variable}; {_WITHOUT_A_SERVER[variable]}. "
@@ -203,6 +203,15 @@ def sentence(error: PyMongoError, uri: str, variable: UriVariable) -> StoreError
     if isinstance(error, OperationFailure):
         return StoreError(f"{where} refused an operation: {detail}.")
     return StoreError(f"{where} failed: {detail}.")
+
+
+def _without_command(detail: str) -> str:
+    """Return a refusal with the command's name and collection in place of the whole command, which nobody can read."""
+    return re.sub(r"to execute command \{ (\w+): (?:\"([^\"]+)\")?.*", _named_command, detail, flags=re.DOTALL)
+
+
+def _named_command(match: re.Match[str]) -> str:
+    return f"to {match[1]}" + (f" in {match[2]}" if match[2] else "")
 
 
 def _cause(error: PyMongoError) -> tuple[int | None, str]:

@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from schemas.errors import SettingsError
 
+USUAL_SECRETS = Path("/run/secrets")  # where Docker and others lay them
+
 
 def default_home() -> Path:
     """Return the folder of the embedded server: $XDG_DATA_HOME/quantflow, by default ~/.local/share/quantflow."""
@@ -18,12 +20,73 @@ def default_home() -> Path:
     return Path(data_home) / "quantflow"
 
 
+class _SecretsFolder(BaseSettings):
+    """Where secrets lie in files; it has to be known before any other setting is."""
+
+    model_config = SettingsConfigDict(env_prefix="QUANTFLOW_", env_file=".env", env_ignore_empty=True, extra="ignore")
+    secrets_dir: Path | None = None
+
+    def folder(self) -> Path | None:
+        """Return the folder; None where none is named and the usual one is not there for us.
+
+        Raises
+        ------
+        SettingsError
+            Where one is named that is none.
+        """
+        if self.secrets_dir is None:
+            return USUAL_SECRETS if USUAL_SECRETS.is_dir() and os.access(USUAL_SECRETS, os.X_OK) else None
+        if not self.secrets_dir.is_dir():
+            raise SettingsError(f"QUANTFLOW_SECRETS_DIR must name a folder, and {self.secrets_dir} is none.")
+        return self.secrets_dir
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """The settings that stand in files of their own, each named as its variable in small letters."""
+
+    def __init__(self, settings_cls: type[BaseSettings], given: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        named = given().get("secrets_dir") if "secrets_dir" in settings_cls.model_fields else None
+        self._folder = (_SecretsFolder() if named is None else _SecretsFolder(secrets_dir=named)).folder()
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:  # noqa: ARG002
+        """Return what stands in a setting's file, without blanks around it; None where there is no file."""
+        path = (self._folder or Path()) / f"{self.config.get('env_prefix', '')}{field_name}".lower()
+        try:
+            text = path.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            text = ""
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+            raise SettingsError(f"The secret file {path} can not be read: {reason}.") from None
+        return text or None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return all settings that have a file."""
+        if self._folder is None:
+            return {}
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: text for name, text in found.items() if text is not None}
+
+
 class _Settings(BaseSettings):
     """Settings are read once, where a program starts."""
 
     @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings come from, the strongest first."""
+        return init_settings, env_settings, dotenv_settings, _SecretFiles(settings_cls, init_settings)
+
+    @classmethod
     def load(cls, **given: Any) -> Self:
-        """Return the settings from `given`, the environment and `.env` in the working folder.
+        """Return the settings from `given`, the environment, `.env` in the working folder, and files of secrets.
 
         Raises
         ------
@@ -50,7 +113,7 @@ class _Settings(BaseSettings):
 
 
 class Settings(_Settings):
-    """What research, importers and the commands read; what is passed wins over the environment, that over `.env`."""
+    """What research, importers and commands read: what is passed, then the environment, `.env`, files of secrets."""
 
     model_config = SettingsConfigDict(
         env_prefix="QUANTFLOW_",
@@ -65,6 +128,10 @@ class Settings(_Settings):
         None, description="MongoDB's address. Unset: the embedded server is started and shared."
     )
     db: str = Field("quantflow", pattern=r'^[^/\\. "$*<>:|?\x00]{1,63}$', description="Name of the database.")
+    secrets_dir: Path | None = Field(
+        None,
+        description="Folder of files named as the variables in small letters, for secrets. Unset: /run/secrets.",
+    )
     home: Path = Field(
         default_factory=default_home,
         json_schema_extra={"written": "$XDG_DATA_HOME/quantflow, or ~/.local/share/quantflow"},
@@ -99,6 +166,12 @@ class Settings(_Settings):
         ge=0,
         description="Threads that run independent nodes of a graph. 0: as many as the machine has cores.",
     )
+    importer_password: SecretStr | None = Field(
+        None, description="Password that `quantflow db roles` gives the user importer. Unset: a new one."
+    )
+    research_password: SecretStr | None = Field(None, description="The same for the user research.")
+    executor_password: SecretStr | None = Field(None, description="The same for the user executor.")
+    monitor_password: SecretStr | None = Field(None, description="The same for the user monitor.")
     exchange_key: SecretStr | None = Field(None, description="API key by which `signal-monitor` reads orders.")
     exchange_secret: SecretStr | None = Field(None, description="The secret of that key.")
     freqtrade_user: str = Field("freqtrader", description="User of Freqtrade's REST API, for `signal-monitor`.")
@@ -111,7 +184,7 @@ class Settings(_Settings):
 
 
 class ExternalSignalSettings(_Settings):
-    """What ExternalSignalStrategy reads: the environment, then `.env`, then Freqtrade's `external_signals` block."""
+    """What ExternalSignalStrategy reads: the environment, `.env`, files of secrets, then Freqtrade's config."""
 
     model_config = SettingsConfigDict(
         env_prefix="EXT_SIG_",
@@ -125,14 +198,14 @@ class ExternalSignalSettings(_Settings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         # What is passed is the config file of Freqtrade, which the environment overrides there too.
-        return env_settings, dotenv_settings, init_settings
+        return env_settings, dotenv_settings, _SecretFiles(settings_cls, init_settings), init_settings
 
     mongo_uri: SecretStr = Field(
         SecretStr("mongodb://127.0.0.1:27017/"), description="MongoDB's address. `quantflow exec` sets it."

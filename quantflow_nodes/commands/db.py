@@ -3,10 +3,12 @@
 from typing import Annotated, Any
 
 import typer
+from pymongo.errors import OperationFailure
 
 from quantflow_nodes.commands.arguments import AsJson
 from quantflow_nodes.commands.console import out, print_json, summary_table
-from schemas.collections import COLLECTIONS, ensure_collections, settle_signal_ttl
+from quantflow_nodes.commands.db_roles import roles
+from schemas.collections import COLLECTIONS, UNAUTHORIZED, Store, ensure_collections, settle_signal_ttl
 from schemas.console import configure_logging
 from schemas.embedded import EmbeddedServer
 from schemas.errors import InputError
@@ -16,8 +18,9 @@ from schemas.settings import Settings
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="The database: make its collections, start, stop and look at the embedded server.",
+    help="The database: make its collections and users, start, stop and look at the embedded server.",
 )
+app.command()(roles)
 
 
 def _settings() -> Settings:
@@ -79,16 +82,37 @@ def status(as_json: AsJson = False) -> None:
 
 def _contents(settings: Settings) -> dict[str, Any]:
     with connect(settings) as db:
-        counts = {item.name: db[item.name].estimated_document_count() for item in COLLECTIONS}
+        counts = {item.name: _count(db, item.name) for item in COLLECTIONS}
         return {"version": db.command("buildInfo")["version"], "database": settings.db, "collections": counts}
+
+
+def _count(db: Store, collection: str) -> int | None:
+    """Return how many documents a collection holds; None where this user may not know."""
+    try:
+        return db[collection].estimated_document_count()
+    except OperationFailure as error:
+        if error.code != UNAUTHORIZED:
+            raise
+        return None
 
 
 @app.command()
 def uri() -> None:
-    """Print the server's address, for other programs; the embedded server must run (`quantflow db start`)."""
+    """Print the server's address, for other programs; the embedded server must run (`quantflow db start`).
+
+    An address that holds a password is not printed.
+    """
     settings = _settings()
-    own = settings.mongo_uri
-    typer.echo(own.get_secret_value() if own else EmbeddedServer(settings.home).running().uri)
+    if settings.mongo_uri is None:
+        typer.echo(EmbeddedServer(settings.home).running().uri)
+        return
+    own = settings.mongo_uri.get_secret_value()
+    if redact_uri(own) != own:
+        raise InputError(
+            f"QUANTFLOW_MONGO_URI names a server of your own ({redact_uri(own)}), and a password is printed nowhere. "
+            "Take the address from where you have set it."
+        )
+    typer.echo(own)
 
 
 @app.command()
