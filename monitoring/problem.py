@@ -13,11 +13,6 @@ class Severity(IntEnum):
     WARNING = 1
     CRITICAL = 2
 
-    @property
-    def word(self) -> str:
-        """Its name as files and messages write it: 'critical'."""
-        return self.name.lower()
-
 
 class ProblemKey(NamedTuple):
     """What tells a problem from every other one; '' stands for a part that it does not have."""

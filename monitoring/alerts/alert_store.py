@@ -1,0 +1,75 @@
+"""Keeps alerts in MongoDB: each change is made by one monitor, and each message is told by one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from schemas.collections import MONITOR_ALERTS, Store
+from schemas.monitor_documents import MonitorAlert
+
+CLAIM_S = 60
+"""How long a monitor that died while telling keeps the others from telling, by the server's clock."""
+
+_UNCLAIMED = {"$expr": {"$lt": [{"$ifNull": ["$claimed_until", {"$toDate": 0}]}, "$$NOW"]}}
+
+
+class AlertStore:
+    """The alerts of a database; all of its methods raise the driver's errors.
+
+    A message is told in three steps: it is claimed, sent, and then kept as told. Of a monitor that dies between sending
+    and keeping nobody knows whether it was sent: after `CLAIM_S` it is sent once more. None is lost by that.
+    """
+
+    def __init__(self, db: Store) -> None:
+        self._alerts = db[MONITOR_ALERTS]
+
+    def read(self) -> list[MonitorAlert]:
+        """Return all alerts of which something may still be told."""
+        return [_alert(document) for document in self._alerts.find({"settled": False}, {"_id": False})]
+
+    def read_one(self, alert: MonitorAlert) -> MonitorAlert | None:
+        """Return an alert as it is stored, or the one that lasts in its slot; None where there is neither."""
+        for field in ("alert_id", "slot"):
+            found = self._alerts.find_one({field: getattr(alert, field)}, {"_id": False})
+            if found is not None:
+                return _alert(found)
+        return None
+
+    def add(self, alert: MonitorAlert) -> bool:
+        """Store a new alert; False where another monitor has stored it."""
+        try:
+            self._alerts.insert_one(alert.to_mongo())
+        except DuplicateKeyError:
+            return False
+        return True
+
+    def change(self, alert: MonitorAlert) -> MonitorAlert | None:
+        """Store what has changed of an alert, and return it as it is then; None where another monitor has it."""
+        changed = alert.model_copy(update={"revision": alert.revision + 1, "claimed_until": None})
+        mine = {"alert_id": alert.alert_id, "revision": alert.revision} | _UNCLAIMED
+        done = self._alerts.replace_one(mine, changed.to_mongo())
+        return changed if done.matched_count else None
+
+    def claim(self, alert: MonitorAlert) -> bool:
+        """Make an alert this monitor's own while it tells it; False where another one does, or has changed it."""
+        mine = {"alert_id": alert.alert_id, "revision": alert.revision} | _UNCLAIMED
+        until = {"$add": ["$$NOW", CLAIM_S * 1000]}
+        return bool(self._alerts.update_one(mine, [{"$set": {"claimed_until": until}}]).matched_count)
+
+    def release(self, alert: MonitorAlert) -> None:
+        """Give a claim back: it could not be told."""
+        self._alerts.update_one(_own(alert), {"$unset": {"claimed_until": True}})
+
+    def keep_told(self, alert: MonitorAlert) -> MonitorAlert | None:
+        """Store a claimed alert as told, and return it as it is then; None where the claim had run out."""
+        told = alert.model_copy(update={"revision": alert.revision + 1, "claimed_until": None})
+        return told if self._alerts.replace_one(_own(alert), told.to_mongo()).matched_count else None
+
+
+def _own(alert: MonitorAlert) -> Mapping[str, Any]:
+    return {"alert_id": alert.alert_id, "revision": alert.revision}
+
+
+def _alert(document: Mapping[str, Any]) -> MonitorAlert:
+    return MonitorAlert.model_validate(dict(document))

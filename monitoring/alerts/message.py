@@ -1,0 +1,83 @@
+"""What people read: the title and the body of a message about one event or several."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from monitoring.alerts.alert_book import Event, severity_of
+from monitoring.alerts.verdict import length, utc
+from monitoring.problem import Severity
+from schemas.monitor_documents import MonitorAlert
+
+_SHOWN = 20
+_ENDED = ("over", "passed")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A title and a body of plain text; `severity` is HEALTHY where it tells of ends only."""
+
+    title: str
+    body: str
+    severity: Severity
+
+
+def message_of(events: Sequence[Event]) -> Message:
+    """Return the message that tells of events; of more than one it has a line each."""
+    severity = max((event.severity for event in events if event.kind not in _ENDED), default=Severity.HEALTHY)
+    if len(events) == 1:
+        event = events[0]
+        return Message(title_of(event), _body(event), severity)
+    begun = sum(event.kind not in _ENDED for event in events)
+    lines = [f"{title_of(event)}. {text_of(event)}" for event in events[:_SHOWN]]
+    if len(events) > _SHOWN:
+        lines.append(f"... and {len(events) - _SHOWN:,} more; `signal-monitor check` lists what is wrong now.")
+    word = severity.name if severity else "OVER"
+    return Message(f"{word}: {begun:,} problems, {len(events) - begun:,} over", "\n\n".join(lines), severity)
+
+
+def title_of(event: Event) -> str:
+    """Return 'CRITICAL: silent mongodb', 'WARNING, still: ...' or 'OVER: ...'."""
+    if event.kind == "passed":
+        return f"PASSED: {len(event.before):,} problems that nobody was told of"
+    about = _about(event.after[0])
+    if event.kind == "over":
+        return f"OVER: {about}"
+    again = {"fired": "", "worse": ", worse", "repeated": ", still"}[event.kind]
+    return f"{event.severity.name}{again}: {about}"
+
+
+def text_of(event: Event) -> str:
+    """Return the sentence of an event."""
+    alert = event.after[0]
+    if event.kind == "passed":
+        lines = [_passed_line(one) for one in event.after[:_SHOWN]]
+        more = len(event.after) - _SHOWN
+        return " ".join([*lines, f"And {more:,} more."] if more > 0 else lines)
+    if event.kind != "over":
+        return alert.text
+    if alert.ended == "unwatched":
+        return (
+            f"Nobody has watched it since {utc(alert.seen_at)}, so it is not known how it ended. It was: {alert.text}"
+        )
+    over = alert.over_at or event.at
+    return f"It ended {utc(over)} after {length(over - alert.began_at)}. It was: {alert.text}"
+
+
+def _body(event: Event) -> str:
+    lines = [text_of(event)]
+    if event.kind != "passed":
+        alert = event.after[0]
+        named = {"Strategy": alert.strategy_id, "Bot": alert.consumer, "Pair": alert.pair}
+        lines += [f"{name}: {value}" for name, value in named.items() if value]
+        lines += [f"Since: {utc(alert.began_at)}", f"Seen: {utc(event.at)}"]
+    return "\n".join(lines)
+
+
+def _passed_line(alert: MonitorAlert) -> str:
+    over = alert.over_at or alert.seen_at
+    severity = severity_of(alert.severity).name.lower()
+    return f"{_about(alert)} ({severity}), {utc(alert.began_at)}, for {length(over - alert.began_at)}: {alert.text}"
+
+
+def _about(alert: MonitorAlert) -> str:
+    return " ".join(part for part in (alert.rule, alert.strategy_id, alert.subject) if part)
