@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -64,7 +65,7 @@ def test_a_trade_on_both_sides_is_split_by_hand(traded: Store) -> None:
     ]
     assert trade.split is not None
     parts = [trade.split.delay, trade.split.price, trade.split.fees]
-    assert parts == pytest.approx([float(b - a) for a, b in zip(steps, steps[1:], strict=False)], abs=1e-14)
+    assert parts == pytest.approx([float(after - before) for before, after in pairwise(steps)], abs=1e-14)
     assert trade.backtest_ratio == pytest.approx(float(steps[0] - 1), abs=1e-14)
     assert trade.live_ratio == pytest.approx(float(steps[-1] - 1), abs=1e-14)
     assert (trade.ts, trade.split.other_exit) == (at(0), 0.0)
