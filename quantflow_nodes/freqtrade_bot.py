@@ -1,5 +1,6 @@
 """Runs the real `freqtrade trade` in live mode against a local venue, in a folder of its own, by a replay's clock."""
 
+import secrets
 import subprocess
 import sys
 import time
@@ -10,8 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from pydantic import SecretStr
 
-from quantflow_nodes.freqtrade_folder import STRATEGY, FreqtradeError, copy_strategy, last_words, local_exchange
+from quantflow_nodes.freqtrade_folder import (
+    STRATEGY,
+    FreqtradeError,
+    copy_strategy,
+    last_words,
+    local_exchange,
+    rest_api,
+)
 from quantflow_nodes.programs import clean_environment, end_process, shared_file
 from schemas.clock import Clock
 from schemas.errors import InputError, StoreError
@@ -27,7 +36,8 @@ class BotRequest:
     """What a bot is asked to trade: pairs, whose signals, at which venue, with which stake, in which folder.
 
     `consumer` is the name under which it writes receipts, fills and positions; `signal_settings` are further
-    `EXT_SIG_*` variables.
+    `EXT_SIG_*` variables. With `api_port` its REST API listens there, on the loopback alone, for the user
+    `freqtrader` with `api_password`.
     """
 
     pairs: Sequence[str]
@@ -38,6 +48,8 @@ class BotRequest:
     stake_quote: float
     folder: Path
     signal_settings: Mapping[str, str] = field(default_factory=dict)
+    api_port: int | None = None
+    api_password: SecretStr = field(default_factory=lambda: SecretStr(secrets.token_urlsafe(24)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +110,8 @@ def running_bot(request: BotRequest, settings: Settings, clock: Clock) -> Iterat
 
 def _config(request: BotRequest) -> dict[str, Any]:
     base: dict[str, Any] = orjson.loads(shared_file("freqtrade_user_data/config.example.json").read_bytes())
+    if request.api_port is not None:
+        base["api_server"] = rest_api(request.api_port)
     quote = request.pairs[0].rpartition("/")[2]
     return base | {
         "dry_run": False,
@@ -123,10 +137,20 @@ def _environment(request: BotRequest, settings: Settings, clock: Clock) -> dict[
             "EXT_SIG_CONSUMER": request.consumer,
             "FREQTRADE__EXCHANGE__KEY": PAPER_KEY,
             "FREQTRADE__EXCHANGE__SECRET": PAPER_SECRET,
+            **_api_secrets(request),
             "QUANTFLOW_REPLAY_CLOCK": str(clock),
             "NO_COLOR": "1",
         }
     )
+
+
+def _api_secrets(request: BotRequest) -> dict[str, str]:
+    if request.api_port is None:
+        return {}
+    return {
+        "FREQTRADE__API_SERVER__PASSWORD": request.api_password.get_secret_value(),
+        "FREQTRADE__API_SERVER__JWT_SECRET_KEY": secrets.token_hex(32),
+    }
 
 
 def _wait_until_running(bot: Bot) -> None:

@@ -48,6 +48,22 @@ def local_exchange(url: str, pairs: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def rest_api(port: int) -> dict[str, Any]:
+    """Return Freqtrade's `api_server` block for a REST API on the loopback, of the user `freqtrader`.
+
+    Its secrets belong into the environment, as `FREQTRADE__API_SERVER__PASSWORD` and `..._JWT_SECRET_KEY`.
+    """
+    return {
+        "enabled": True,
+        "listen_ip_address": "127.0.0.1",
+        "listen_port": port,
+        "verbosity": "error",
+        "enable_openapi": False,
+        "CORS_origins": [],
+        "username": "freqtrader",
+    }
+
+
 def last_words(log: Path) -> str:
     """Return the errors of a log, or its last lines where it has none: at most 600 characters."""
     lines = log.read_text(errors="replace").splitlines()

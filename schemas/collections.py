@@ -28,6 +28,8 @@ WORKFLOW_RUNS = "workflow_runs"
 MONITOR_ALERTS = "monitor_alerts"
 
 SIGNAL_KEY = ("strategy_id", "pair", "timeframe", "ts")
+# A run that is killed between keeping a content and replacing it leaves a revision; the next one adds its own.
+REVISION_KEY = (*SIGNAL_KEY, "version", "replaced_at")
 RECEIPT_KEY = ("consumer", *SIGNAL_KEY)
 # A venue numbers the orders of each symbol by themselves: the same id may come back for another pair.
 FILL_KEY = ("consumer", "pair", "order_id")
@@ -48,11 +50,12 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A collection's name, what it holds in a sentence, and its indexes."""
+    """A collection's name, what it holds in a sentence, its indexes, and the fields of those that it had once."""
 
     name: str
     holds: str
     indexes: tuple[Index, ...] = field(default=())
+    retired: tuple[tuple[str, ...], ...] = field(default=())
 
 
 COLLECTIONS = (
@@ -62,7 +65,8 @@ COLLECTIONS = (
     Collection(
         SIGNAL_REVISIONS,
         "Earlier contents of signals, append-only.",
-        (Index((*SIGNAL_KEY, "version"), unique=True),),
+        (Index(REVISION_KEY, unique=True),),
+        retired=((*SIGNAL_KEY, "version"),),
     ),
     Collection(
         SIGNAL_EXPORTS,
@@ -73,10 +77,23 @@ COLLECTIONS = (
     Collection(
         SIGNAL_RECEIPTS,
         "What a consumer did with each signal.",
-        (Index(RECEIPT_KEY, unique=True),),
+        (Index(RECEIPT_KEY, unique=True), Index(("consumer", "strategy_id", "seen_at"))),
     ),
-    Collection(FILLS, "What the orders of bots filled.", (Index(FILL_KEY, unique=True), Index(SIGNAL_KEY))),
-    Collection(POSITIONS, "What bots hold and held.", (Index(POSITION_KEY, unique=True), Index(SIGNAL_KEY))),
+    Collection(
+        FILLS,
+        "What the orders of bots filled.",
+        (Index(FILL_KEY, unique=True), Index(SIGNAL_KEY), Index(("consumer", "ordered_at"))),
+    ),
+    Collection(
+        POSITIONS,
+        "What bots hold and held.",
+        (
+            Index(POSITION_KEY, unique=True),
+            Index(SIGNAL_KEY),
+            Index(("consumer", "state")),
+            Index(("consumer", "exit_ts")),
+        ),
+    ),
     Collection(
         IMPORT_REJECTS,
         "Rows that imports refused, with the reason.",
@@ -147,6 +164,7 @@ def _make_missing(db: Store) -> list[str]:
         if collection.name not in existing and _create(db, collection.name):
             made.append(f"collection {collection.name}")
         made += [_index(db, collection.name, index) for index in _missing(db, collection)]
+        made += _drop_retired(db, collection)
     return made
 
 
@@ -171,6 +189,17 @@ def _missing(db: Store, collection: Collection) -> list[Index]:
                 "needed so that nothing is stored twice. Drop that index, remove doubles, and run it again."
             )
     return [index for index in collection.indexes if index.fields not in is_unique]
+
+
+def _drop_retired(db: Store, collection: Collection) -> list[str]:
+    """Drop the indexes that the collection no longer has: a unique one would refuse what it has to hold now."""
+    dropped = []
+    for name, info in db[collection.name].index_information().items() if collection.retired else ():
+        fields = tuple(key for key, _ in info["key"])
+        if fields in collection.retired:
+            db[collection.name].drop_index(name)
+            dropped.append(f"dropped index {collection.name} on {', '.join(fields)}")
+    return dropped
 
 
 def _index(db: Store, name: str, index: Index) -> str:

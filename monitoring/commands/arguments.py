@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from monitoring.chain.signal_chain import Scope, find_consumer
-from monitoring.sources.venue_orders import VenueAccount
 from schemas.collections import Store
 from schemas.console import configure_logging
 from schemas.errors import InputError
@@ -56,19 +55,3 @@ def scope_of(db: Store, strategy: str, consumer: str | None, tf: str, since: str
     if start >= end:
         raise InputError(f"--since must lie before --until, found {start.isoformat()} and {end.isoformat()}.")
     return Scope(strategy, consumer or find_consumer(db, strategy), Timeframe.parse(tf), start, end)
-
-
-def venue_account(settings: Settings, exchange: str, url: str | None) -> VenueAccount:
-    """Return how the venue is asked for the account's orders.
-
-    Raises
-    ------
-    InputError
-        Where the settings hold no keys.
-    """
-    if settings.exchange_key is None or settings.exchange_secret is None:
-        raise InputError(
-            "Orders are told to the account's owner only: set QUANTFLOW_EXCHANGE_KEY and QUANTFLOW_EXCHANGE_SECRET in "
-            "the environment or in .env."
-        )
-    return VenueAccount(exchange, settings.exchange_key, settings.exchange_secret, url)

@@ -1,27 +1,18 @@
-"""signal-monitor reconcile: whether signals, receipts, fills and the venue's own orders agree."""
+"""signal-monitor reconcile: whether signals, receipts and fills, Freqtrade's trades and the venue's account agree."""
 
+from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
 import typer
 
-from monitoring.chain.reconciliation import VenueOrder, reconcile
-from monitoring.chain.signal_chain import USABLE_BARS, first_seen, read_stored
-from monitoring.commands.arguments import (
-    AsJson,
-    Consumer,
-    Since,
-    Strategy,
-    Tf,
-    Until,
-    load_settings,
-    scope_of,
-    venue_account,
-)
+from monitoring.chain.reconciler import Witnesses, reconcile_all
+from monitoring.commands.arguments import AsJson, Consumer, Since, Strategy, Tf, Until, load_settings, scope_of
 from monitoring.commands.console import out, print_json
 from monitoring.report.tables import reconciliation_object, reconciliation_text
-from monitoring.sources.venue_orders import fetch_orders
 from schemas.console import DISAGREES
+from schemas.errors import InputError, VenueError
 from schemas.mongo import connect, server_time
+from schemas.settings import Settings
 
 app = typer.Typer(add_completion=False)
 
@@ -33,35 +24,81 @@ def reconcile_signals(
     tf: Tf = "1m",
     since: Since = None,
     until: Until = None,
+    freqtrade: Annotated[
+        str | None,
+        typer.Option(
+            help="Ask the bot's REST API at this address too; its password is in QUANTFLOW_FREQTRADE_PASSWORD."
+        ),
+    ] = None,
     exchange: Annotated[
         str | None,
         typer.Option(help="Ask this exchange (ccxt's name) for its orders too; keys are in QUANTFLOW_EXCHANGE_KEY."),
     ] = None,
     exchange_url: Annotated[str | None, typer.Option(help="Where the exchange is found instead.")] = None,
+    besides: Annotated[
+        list[str] | None,
+        typer.Option(help="What the account holds for other purposes, such as BTC=0.5. Once for each asset."),
+    ] = None,
+    balance: Annotated[
+        bool, typer.Option("--balance/--no-balance", help="Whether balances are compared; needs Freqtrade and venue.")
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Hold signals, receipts, fills and, if asked, the venue's orders against each other.
+    """Hold signals, receipts and fills against each other and, if asked, against Freqtrade's trades and the venue.
 
-    Exit code 7 where something is missing, double, or not the same. The venue's orders are compared for an account that
-    this bot trades alone.
+    Exit code 7 where something is missing, double, or not the same; 4 where a side did not answer. The venue's orders
+    are compared for an account that this bot trades alone.
 
-    Example: signal-monitor reconcile --strategy btc_momentum --exchange binance
+    Example: signal-monitor reconcile --strategy btc_momentum --freqtrade http://127.0.0.1:8080 --exchange binance
     """
     settings = load_settings()
+    held = dict(_amount(one) for one in besides or ())
     with connect(settings) as db:
         scope = scope_of(db, strategy, consumer, tf, since, until)
-        stored = read_stored(db, scope)
-        due_before = server_time(db) - USABLE_BARS * scope.timeframe.delta
-        due_from = first_seen(db, scope)
-        pairs = sorted({str(document["pair"]) for document in (*stored.signals, *stored.fills, *stored.ordered)})
-    orders: list[VenueOrder] | None = None
-    if exchange is not None or exchange_url is not None:
-        account = venue_account(settings, exchange or "binance", exchange_url)
-        orders = fetch_orders(account, pairs, scope.since, scope.orders_until)
-    result = reconcile(stored, due_before, orders, due_from)
+        witnesses = _witnesses(settings, freqtrade, exchange, exchange_url, held, balance=balance)
+        result = reconcile_all(db, scope, witnesses, server_time(db))
     if as_json:
         print_json(reconciliation_object(result))
     else:
         out.print(reconciliation_text(result), soft_wrap=True)
+    if result.not_compared:
+        sentence = " ".join(result.not_compared)
+        if result.agrees:
+            raise VenueError(sentence)
+        typer.echo(f"Not compared: {sentence}", err=True)
     if not result.agrees:
         raise typer.Exit(DISAGREES)
+
+
+def _witnesses(
+    settings: Settings,
+    freqtrade: str | None,
+    exchange: str | None,
+    exchange_url: str | None,
+    besides: dict[str, Decimal],
+    *,
+    balance: bool,
+) -> Witnesses:
+    bot = venue = None
+    if freqtrade is not None:
+        from monitoring.sources.freqtrade_api import BotApi  # here, not above: its packages take a while to import
+
+        bot = BotApi.of(settings, freqtrade)
+    if exchange is not None or exchange_url is not None:
+        from monitoring.sources.venue_account import VenueAccount, VenueKeys
+
+        keys = VenueKeys.of(settings, exchange, exchange_url)
+        keys.check()
+        venue = VenueAccount(keys)
+    return Witnesses(bot, venue, balances=balance and bot is not None, besides=besides)
+
+
+def _amount(text: str) -> tuple[str, Decimal]:
+    asset, _, number = text.partition("=")
+    try:
+        amount = Decimal(number)
+    except InvalidOperation:
+        amount = Decimal("nan")
+    if not asset or not amount.is_finite():
+        raise InputError(f"--besides must name an asset and an amount, such as BTC=0.5, found {text!r}.")
+    return asset.upper(), amount

@@ -16,9 +16,10 @@ import httpx
 import orjson
 from pydantic import SecretStr
 
-from monitoring.chain.reconciliation import Finding, reconcile
-from monitoring.chain.signal_chain import Scope, read_stored
-from monitoring.sources.venue_orders import VenueAccount, fetch_orders
+from monitoring.chain.findings import Finding
+from monitoring.chain.reconciler import Witnesses, reconcile_all
+from monitoring.chain.signal_chain import Scope
+from monitoring.sources.venue_account import VenueAccount, VenueKeys
 from quantflow_nodes.freqtrade_bot import PAPER_KEY, PAPER_SECRET, Bot, BotRequest, running_bot
 from quantflow_nodes.programs import Venue, end_process, venue_clock
 from schemas.clock import Clock
@@ -40,7 +41,8 @@ class VenueProcess:
     """A paper-exchange with faults and a journal, which can be killed and comes back at its port."""
 
     folder: Path
-    port: int = field(default_factory=lambda: _free_port())
+    depth_levels: int = 3
+    port: int = field(default_factory=lambda: free_port())
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Venue:
@@ -48,7 +50,7 @@ class VenueProcess:
         ready.unlink(missing_ok=True)
         arguments = [
             "--bars", "synthetic", "--start", START, "--speed", f"{SPEED:g}", "--deposit", "USDT=100000", "--faults",
-            "--depth-levels", "3",
+            "--depth-levels", str(self.depth_levels),
             "--journal", str(self.folder / "journal"), "--port", str(self.port), "--ready-file", str(ready),
         ]  # fmt: skip
         with (self.folder / "venue.log").open("ab") as log:
@@ -127,9 +129,9 @@ class LiveChain:
     def findings(self) -> list[Finding]:
         """Whatever does not fit between signals, receipts, fills and the venue's own orders."""
         scope = Scope("chain", CONSUMER, MINUTE, self.began, self.clock.now())
-        account = VenueAccount("binance", SecretStr(PAPER_KEY), SecretStr(PAPER_SECRET), self.venue.url)
-        orders = fetch_orders(account, [KEY["pair"]], scope.since, scope.orders_until)
-        return list(reconcile(read_stored(self.db, scope), self.clock.now() - timedelta(minutes=5), orders).findings)
+        keys = VenueKeys("binance", SecretStr(PAPER_KEY), SecretStr(PAPER_SECRET), self.venue.url)
+        witnesses = Witnesses(venue=VenueAccount(keys), pairs=(KEY["pair"],), balances=False)
+        return list(reconcile_all(self.db, scope, witnesses, self.clock.now(), grace=timedelta(0)).findings)
 
     def amount(self, ts: datetime) -> Decimal:
         return sum((fill["amount"].to_decimal() for fill in self.fills(ts)), Decimal(0))
@@ -170,7 +172,7 @@ def live_chain(db: Store, settings: Settings, folder: Path) -> Iterator[LiveChai
         process.end()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -76,9 +76,9 @@ def test_reconcile_names_what_is_missing_with_exit_code_7(traded: Store, command
     traded[FILLS].delete_many({})
     shown = monitor(command_env, "reconcile", "--strategy", "s", *SPAN)
     assert shown.returncode == 7
-    assert "no fill BTC/USDT 2022-01-15 12:00: the bot entered, and nothing was filled" in shown.stdout
+    assert "receipt without fill BTC/USDT 2022-01-15 12:00: the bot entered, and nothing was filled" in shown.stdout
     told = json.loads(monitor(command_env, "reconcile", "--strategy", "s", *SPAN, "--json").stdout)
-    assert (told["agrees"], [one["kind"] for one in told["findings"]]) == (False, ["no fill"])
+    assert (told["agrees"], [one["kind"] for one in told["findings"]]) == (False, ["receipt without fill"])
 
 
 def test_signals_from_before_the_bot_are_not_missed(traded: Store, command_env: dict[str, str]) -> None:
@@ -91,7 +91,7 @@ def test_signals_from_before_the_bot_are_not_missed(traded: Store, command_env: 
         command_env, "reconcile", "--strategy", "s", "--since", "2022-01-15", "--until", "2022-01-16", "--json"
     )
     (found,) = json.loads(shown.stdout)["findings"]
-    assert (found["kind"], found["ts"]) == ("no receipt", "2022-01-15T12:10:00Z")
+    assert (found["kind"], found["ts"]) == ("signal without receipt", "2022-01-15T12:10:00Z")
 
 
 @pytest.mark.usefixtures("traded")
@@ -103,6 +103,8 @@ def test_signals_from_before_the_bot_are_not_missed(traded: Store, command_env: 
         (["--strategy", "s", "--since", "2022-01-02", "--until", "2022-01-01"], "--since must lie before --until"),
         (["--strategy", "s", *SPAN, "--tf", "1x"], "1x"),
         (["--strategy", "s", *SPAN, "--exchange", "binance"], "set QUANTFLOW_EXCHANGE_KEY"),
+        (["--strategy", "s", *SPAN, "--freqtrade", "http://127.0.0.1:9"], "QUANTFLOW_FREQTRADE_PASSWORD"),
+        (["--strategy", "s", *SPAN, "--besides", "BTC"], "--besides must name an asset and an amount"),
     ],
 )
 def test_a_mistake_is_a_sentence(arguments: list[str], sentence: str, command_env: dict[str, str]) -> None:
@@ -119,5 +121,5 @@ def test_a_venue_that_does_not_answer_is_a_sentence_without_the_secret(command_e
     keys = {"QUANTFLOW_EXCHANGE_KEY": "the-key", "QUANTFLOW_EXCHANGE_SECRET": "the-secret"}
     ended = monitor(command_env | keys, "reconcile", "--strategy", "s", *SPAN, "--exchange-url", "http://127.0.0.1:9")
     assert ended.returncode == 4
-    assert "binance did not give its orders" in ended.stderr
+    assert "binance did not answer at 127.0.0.1:9" in ended.stderr
     assert "the-secret" not in ended.stderr + ended.stdout
