@@ -79,8 +79,8 @@ def comparison_sentences(found: Comparison) -> list[str]:
         ]
     told = ", ".join(f"{PARTS[name]} {bps(value)}" for name, value in totals.parts.items() if abs(value) >= 5e-7)
     return [
-        f"Live {percent(totals.live)} and backtest {percent(totals.backtest)}, as sums of profit ratios. The difference "
-        f"in basis points: {bps(totals.difference)}{f' = {told}' if told else ''}.",
+        f"Live {percent(totals.live)} and backtest {percent(totals.backtest)}, as sums of profit ratios. The "
+        f"difference in basis points: {bps(totals.difference)}{f' = {told}' if told else ''}.",
         f"{_count(len(found.both), 'trade')} on both sides, {len(found.skipped):,} in the backtest alone, "
         f"{len(found.only_live):,} in live alone. The backtest pays {found.fee * 1e4:.4g} bps a fill, "
         f"{_SOURCES[found.fee_source]}.",
