@@ -13,7 +13,7 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
 from quantflow_nodes.export_lease import export_lease
-from schemas.collections import SIGNAL_EXPORTS, SIGNAL_KEY, SIGNAL_REVISIONS, SIGNALS, Store
+from schemas.collections import SIGNAL_EXPORTS, SIGNAL_REVISIONS, SIGNALS, Store
 from schemas.documents import Signal, SignalExport
 from schemas.errors import LockedError, SignalConflictError, SignalError
 from schemas.mongo import server_time
@@ -281,17 +281,12 @@ class _Writer:
             self._write(self._signals, [DeleteOne(one) for one in own])
 
     def _keep(self, contents: Sequence[Stored], *, retracted: bool) -> None:
-        """Store earlier contents under their key and version: once, however often a killed run is repeated."""
+        """Add earlier contents to the revisions, which only ever grow.
+
+        A run that was killed before it replaced them has left its own: who reads takes the newest of a version.
+        """
         fate = {"replaced_at": self._added()["updated_at"], "replaced_by": self._run_id, "retracted": retracted}
-        revisions = [_without_id(one) | fate for one in contents]
-        try:
-            self._revisions.bulk_write([InsertOne(revision) for revision in revisions], ordered=False)
-        except BulkWriteError as error:
-            failed = error.details["writeErrors"]
-            if not _only_doubles(error):
-                raise
-            begun = [revisions[item["index"]] for item in failed]  # by a run that was killed before it replaced them
-            self._write(self._revisions, [ReplaceOne(_revision_key(one), _without_id(one)) for one in begun])
+        self._write(self._revisions, [InsertOne(_without_id(one) | fate) for one in contents])
 
     def _added(self) -> dict[str, Any]:
         now = self._now + timedelta(seconds=time.monotonic() - self._asked)
@@ -320,10 +315,6 @@ class _Writer:
 def _only_doubles(error: BulkWriteError) -> bool:
     failed = error.details["writeErrors"]
     return bool(failed) and all(item["code"] == _DUPLICATE_KEY for item in failed)
-
-
-def _revision_key(revision: Stored) -> dict[str, Any]:
-    return {name: revision[name] for name in (*SIGNAL_KEY, "version")}
 
 
 def _without_id(document: Stored) -> dict[str, Any]:

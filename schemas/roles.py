@@ -10,6 +10,7 @@ from schemas.collections import (
     FILLS,
     IMPORT_REJECTS,
     MINUTE_BARS,
+    MONITOR_ALERTS,
     POSITIONS,
     SIGNAL_EXPORT_LEASES,
     SIGNAL_EXPORTS,
@@ -25,7 +26,6 @@ Rights = tuple[Right, ...]
 RoleName = Literal["importer", "research", "executor", "monitor"]
 
 EVERY_COLLECTION = ""  # how MongoDB names all collections of a database but those of the system
-ALERTS = "monitor_alerts"
 
 _READ: Rights = ("find",)
 _FOLLOW: Rights = ("find", "changeStream")
@@ -108,6 +108,6 @@ ROLES = (
     Role(
         "monitor",
         "Reads all, writes which alerts it has sent.",
-        {EVERY_COLLECTION: _FOLLOW, ALERTS: _KEEP},
+        {EVERY_COLLECTION: _FOLLOW, MONITOR_ALERTS: _KEEP},
     ),
 )

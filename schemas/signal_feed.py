@@ -13,7 +13,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
-from schemas.collections import SIGNAL_EXPORTS, SIGNAL_KEY, SIGNAL_REVISIONS
+from schemas.collections import REVISION_KEY, SIGNAL_EXPORTS, SIGNAL_KEY, SIGNAL_REVISIONS
 from schemas.errors import StoreError
 from schemas.mongo import open_client, redact_uri, sentence
 from schemas.settings import ExternalSignalSettings
@@ -21,7 +21,6 @@ from schemas.signal_actions import Signals
 from schemas.signal_rule import NEVER
 
 _ACTIONS = {"enter_long", "exit_long", "enter_short", "exit_short"}
-_KEY_INDEX = [(name, ASCENDING) for name in SIGNAL_KEY]
 _FIELDS = ("ts", "action", "score", "weight", "valid_until", "version")
 _HISTORY_FIELDS = ("created_at", "updated_at", "replaced_at")
 _HISTORY_TIMEOUTS = {"serverSelectionTimeoutMS": 5_000, "connectTimeoutMS": 5_000, "socketTimeoutMS": 60_000}
@@ -163,7 +162,7 @@ class SignalFeed:
         history = _HISTORY_FIELDS if self._as_known else ()
         fields = {"_id": False} | dict.fromkeys((*_FIELDS, *history, *more), True)
         # The hint makes a database without the index an error at once, not a slow scan in every loop.
-        hint = [*_KEY_INDEX, ("version", ASCENDING)] if collection == SIGNAL_REVISIONS else _KEY_INDEX
+        hint = [(name, ASCENDING) for name in (REVISION_KEY if collection == SIGNAL_REVISIONS else SIGNAL_KEY)]
         found: Iterable[Mapping[str, Any]] = self.database[collection].find(query, fields, hint=hint)
         return found
 
@@ -203,15 +202,16 @@ def signals_of(
 
     A document is none where its `ts` is no time, its action is unknown, or a number is no number. Where there are
     `revisions`, each version of a signal stays, with the times between which it was known; a revision whose version
-    is not below the signal's tells of a replacement that never happened and is left out. Without them, the times of
-    writing are 0.
+    is not below the signal's tells of a replacement that never happened and is left out, and of several of one version
+    the newest counts: the others' writers were killed. Without revisions, the times of writing are 0.
     """
     as_known = revisions is not None
     rows, refused = _rows(documents, as_known=as_known)
     if revisions is not None:
         stored = {row[0]: row[2] for row in rows}
         earlier, unreadable = _rows(revisions, as_known=True)
-        rows += [row for row in earlier if row[0] not in stored or row[2] < stored[row[0]]]
+        ended = [row for row in earlier if row[0] not in stored or row[2] < stored[row[0]]]
+        rows += {(row[0], row[2]): row for row in sorted(ended, key=_valid_until)}.values()
         refused += unreadable
     rows.sort(key=lambda row: row[:3])
     if not as_known:
@@ -261,6 +261,10 @@ def _row(document: Mapping[str, Any], *, as_known: bool) -> _Row | None:
     except (TypeError, ValueError):
         return None
     return row if action in _ACTIONS or (action == "" and ("score" in document or "weight" in document)) else None
+
+
+def _valid_until(row: _Row) -> int:
+    return row[3]
 
 
 def _ms(document: Mapping[str, Any], name: str, absent: int | None = None) -> int:

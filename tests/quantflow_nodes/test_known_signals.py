@@ -58,6 +58,16 @@ def test_a_replacement_that_a_kill_prevented_is_no_writing(db: Store) -> None:
     assert told(db) == [(0, "enter_long")]
 
 
+def test_of_two_replacements_of_one_content_the_newer_happened(db: Store) -> None:
+    """The earlier one, a retraction, was killed before it deleted the signal, which stood until it was replaced."""
+    export(db, "first", (0, "enter_long"))
+    stored = db[SIGNALS].find_one({}, {"_id": False}) or {}
+    fate: dict[str, Any] = {"replaced_at": stored["updated_at"], "replaced_by": "killed", "retracted": True}
+    db[SIGNAL_REVISIONS].insert_one(dict(stored) | fate)
+    export(db, "second", (0, "exit_long"))
+    assert told(db) == [(0, "enter_long"), (0, "exit_long")]
+
+
 def test_writings_made_again_lead_to_the_same_signals(db: Store) -> None:
     """After all writings the replay's store says what the store says."""
     export(db, "first", (0, "enter_long"), (1, "exit_long"), (2, "enter_long"))

@@ -14,6 +14,8 @@ from schemas.bot_documents import Fill, Position, SignalReceipt
 from schemas.collections import (
     COLLECTIONS,
     REJECT_KEY,
+    SIGNAL_KEY,
+    SIGNAL_REVISIONS,
     SIGNALS,
     TTL_INDEX,
     Store,
@@ -140,6 +142,17 @@ def test_what_is_missing_is_added_and_what_is_there_stays(fresh: Store) -> None:
     ]
     assert fresh[SIGNALS].count_documents({}) == 1
     assert "note_1" in fresh[SIGNALS].index_information()
+
+
+@pytest.mark.mongo
+def test_an_index_of_an_earlier_layout_goes(fresh: Store) -> None:
+    """A unique one would refuse the second revision of one version, which a killed run makes necessary."""
+    fresh[SIGNAL_REVISIONS].create_index(dict.fromkeys((*SIGNAL_KEY, "version"), 1), unique=True)
+    made = ensure_collections(fresh)
+    assert "dropped index crypto_signal_revisions on strategy_id, pair, timeframe, ts, version" in made
+    attempt = SIGNAL | {"version": 1, "replaced_at": T}
+    fresh[SIGNAL_REVISIONS].insert_many([dict(attempt), attempt | {"replaced_at": T.replace(hour=1)}])
+    assert ensure_collections(fresh) == []
 
 
 @pytest.mark.mongo

@@ -132,6 +132,27 @@ def test_a_replacement_that_never_happened_is_ignored(db: Store, given: External
 
 
 @pytest.mark.mongo
+def test_of_two_revisions_of_one_version_the_newer_counts(db: Store, given: ExternalSignalSettings) -> None:
+    """The earlier one was left by a run that was killed before it replaced anything: the content stood on."""
+
+    def at(minute: int) -> datetime:
+        return START + timedelta(minutes=minute)
+
+    db[SIGNALS].insert_one(signal(1, action="enter_long", version=2) | {"updated_at": at(30)})
+    left = signal(1, action="exit_long") | {"updated_at": at(2)}
+    db[SIGNAL_REVISIONS].insert_many(
+        [
+            left | {"replaced_at": at(30), "replaced_by": "r2", "retracted": False},
+            left | {"replaced_at": at(10), "replaced_by": "killed", "retracted": True},
+        ]
+    )
+    with SignalFeed(changed(given, as_known=True), "1m", live=False) as feed:
+        found = feed.history("BTC/USDT")
+    assert found.version.tolist() == [1, 2]
+    assert found.valid_until.tolist() == [START_MS + 30 * MINUTE_MS, NEVER]
+
+
+@pytest.mark.mongo
 def test_newest_reads_all_pairs_in_one_query(db: Store, given: ExternalSignalSettings) -> None:
     """One query a loop however many pairs there are, answered by pair; a pair without signals is not there."""
     db[SIGNALS].insert_many([signal(1), signal(2), signal(2, "ETH/USDT"), signal(9)])
