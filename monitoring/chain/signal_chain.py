@@ -86,8 +86,13 @@ class SignalChain:
 
     def ms(self, stage: str) -> float | None:
         """Return how long after the bar's close a stage was reached, milliseconds."""
+        duration = self.after_close(stage)
+        return None if duration is None else duration.total_seconds() * 1000
+
+    def after_close(self, stage: str) -> timedelta | None:
+        """Return how long after the bar's close a stage was reached, to the microsecond."""
         time: datetime | None = getattr(self, stage)
-        return None if time is None else (time - self.close).total_seconds() * 1000
+        return None if time is None else time - self.close
 
     def steps(self) -> dict[str, timedelta]:
         """Return how long each stage took from the one before it that is known, the first one from the close.
