@@ -3,19 +3,16 @@
 import math
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import cache
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
-import plotly.offline
-from markupsafe import Markup
 
 from research.backtest import BacktestResult, simulate_buy_and_hold
 from research.metrics import Metrics
 from research.monthly import monthly_returns
-from research.report_charts import drawdown_figure, equity_figure, figure_json, price_figure
+from research.page import render_page
+from research.report_charts import drawdown_figure, equity_figure, price_figure
 
 MOST_ROWS = 50
 MOST_PRICE_CHARTS = 6
@@ -44,25 +41,26 @@ def render_report(
 
     Notes
     -----
-    All text is escaped. The page carries plotly.js (4.8 MB) once, and a policy that forbids it to load anything.
     Curves and candles are thinned for drawing only (`research.downsample`); figures and tables use every bar.
     """
     hold = simulate_buy_and_hold(result)
     symbols = [rows.symbol for rows in result.bars.blocks]
-    prices = []
-    for symbol in symbols[:MOST_PRICE_CHARTS]:
-        figure, note = price_figure(result, symbol)
-        prices.append({"symbol": symbol, "note": note, "json": Markup(figure_json(figure))})  # noqa: S704
     equity = result.portfolio_equity
+    charts = {"equity": equity_figure(equity, hold.portfolio_equity), "drawdown": drawdown_figure(equity)}
+    prices = []
+    for number, symbol in enumerate(symbols[:MOST_PRICE_CHARTS], 1):
+        charts[f"price{number}"], note = price_figure(result, symbol)
+        prices.append({"symbol": symbol, "note": note})
     first, last, total = _trade_rows(result.trades)
-    return _template().render(
+    return render_page(
+        "research",
+        "report.html.j2",
+        charts,
         title=title,
         facts={**_own_facts(result), **{str(name): str(value) for name, value in (facts or {}).items()}},
         warnings=list(warnings),
         headline=_headline(result.metrics),
         figures=_figures(result.metrics),
-        equity=Markup(figure_json(equity_figure(equity, hold.portfolio_equity))),  # noqa: S704
-        drawdown=Markup(figure_json(drawdown_figure(equity))),  # noqa: S704
         prices=prices,
         symbols_left_out=symbols[MOST_PRICE_CHARTS:],
         months=_month_rows(equity),
@@ -70,16 +68,7 @@ def render_report(
         trades_last=last,
         trades_total=total,
         several_symbols=len(symbols) > 1,
-        plotly=Markup(plotly.offline.get_plotlyjs()),  # noqa: S704
     )
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("research"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template("report.html.j2")
 
 
 def _own_facts(result: BacktestResult) -> dict[str, str]:
