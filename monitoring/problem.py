@@ -19,7 +19,6 @@ class ProblemKey(NamedTuple):
 
     rule: str
     strategy_id: str
-    consumer: str
     subject: str
 
 
@@ -32,14 +31,15 @@ class Problem:
     rule : str
         Name of the rule in the watch file.
     subject : str
-        What it is about within the rule, the same for as long as the problem lasts: 'BTC/USDT 1m', 'mongodb'.
+        What it is about within the rule, the same for as long as the problem lasts: 'BTC/USDT 1m', 'mongodb'. Where it
+        is a bot's it begins with the bot's name.
     severity : Severity
     text : str
         A full sentence for a person, with strategy, pair and time where there are such.
     at : datetime
         When it began, or when it was noticed first where nobody knows.
     strategy_id, consumer, pair : str or None
-        `consumer` only where the problem is a bot's: what research did wrong is one problem for all its bots.
+        Whose it is; `consumer` only where it is a bot's: what research did wrong is one problem for all its bots.
     """
 
     rule: str
@@ -54,4 +54,4 @@ class Problem:
     @property
     def key(self) -> ProblemKey:
         """What tells it from every other problem."""
-        return ProblemKey(self.rule, self.strategy_id or "", self.consumer or "", self.subject)
+        return ProblemKey(self.rule, self.strategy_id or "", self.subject)

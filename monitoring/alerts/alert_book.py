@@ -43,7 +43,7 @@ class Event:
 
 def key_of(alert: MonitorAlert) -> ProblemKey:
     """Return the key of the problem that an alert stands for."""
-    return ProblemKey(alert.rule, alert.strategy_id or "", alert.consumer or "", alert.subject)
+    return ProblemKey(alert.rule, alert.strategy_id or "", alert.subject)
 
 
 def severity_of(word: str | None) -> Severity:

@@ -43,11 +43,11 @@ class Channel:
     is_down: bool = False
     _attempt: "_Attempt | None" = None
 
-    def start(self, message: Message) -> "_Attempt":
-        """Begin to send; where the attempt before has not come back, that is the answer."""
+    def start(self, message: Message) -> "_Attempt | None":
+        """Begin to send; None where the attempt before has not come back yet."""
         if self._attempt is not None and self._attempt.thread.is_alive():
-            return _Attempt(None, None, "it is still busy with the message before")
-        self._attempt = _Attempt(self.service, message, None)
+            return None
+        self._attempt = _Attempt(self.service, message)
         self._attempt.thread.start()
         return self._attempt
 
@@ -61,24 +61,22 @@ class Channel:
 class _Attempt:
     """One try to send a message, in a thread that does not keep the program from ending."""
 
-    def __init__(self, service: Any, message: Message | None, error: str | None) -> None:
-        self.error = error
+    def __init__(self, service: Any, message: Message) -> None:
         self._service, self._message = service, message
+        self._error: str | None = None
         self.thread = threading.Thread(target=self._send, name="alert", daemon=True)
 
     def result(self, deadline: float) -> str | None:
         """Return why it was not taken, or None where it was."""
-        if self._message is None:
-            return self.error
         self.thread.join(max(0.0, deadline - time.monotonic()))
-        return f"it did not answer within {TIMEOUT_S:g} s" if self.thread.is_alive() else self.error
+        return f"it did not answer within {TIMEOUT_S:g} s" if self.thread.is_alive() else self._error
 
     def _send(self) -> None:
         # A plug-in may raise whatever it likes, and a thread has nobody to tell.
         try:
-            self.error = _notify(self._service, self._message)
+            self._error = _notify(self._service, self._message)
         except Exception as error:  # noqa: BLE001
-            self.error = f"{type(error).__name__}: {error}"
+            self._error = f"{type(error).__name__}: {error}"
 
 
 class Channels:
@@ -123,7 +121,7 @@ class Channels:
         attempts = [(channel, channel.start(message), message) for channel, message in offers]
         answers: dict[str, str | None] = {}
         for channel, attempt, message in attempts:
-            error = attempt.result(deadline)
+            error = "it is still busy with the message before" if attempt is None else attempt.result(deadline)
             answers[channel.name] = None if error is None else channel.without_secrets(error)
             self._note(channel, message, answers[channel.name])
         return answers
@@ -161,14 +159,14 @@ def read_channels(urls: SecretStr | None) -> list[Channel]:
     logger = logging.getLogger("apprise")
     logger.propagate = False
     logger.addHandler(logging.NullHandler())
-    addresses = parse_urls(urls.get_secret_value())
+    addresses: list[str] = parse_urls(urls.get_secret_value())  # type: ignore[no-untyped-call]
     channels: list[Channel] = []
     for number, address in enumerate(addresses, 1):
         service = apprise.Apprise.instantiate(address, suppress_exceptions=True)
         if service is None:
             raise SettingsError(
-                f"Address {number} of {len(addresses)} in QUANTFLOW_ALERT_URLS is not one that apprise can use. It must "
-                "look like mailto://user:password@host or tgram://token/chat; `apprise --details` lists all services."
+                f"Address {number} of {len(addresses)} in QUANTFLOW_ALERT_URLS is not one that apprise can use. It "
+                "must look like mailto://user:password@host or tgram://token/chat; `apprise --details` lists them all."
             )
         name = _shown(service)
         taken = sum(channel.name == name or channel.name.startswith(f"{name} (") for channel in channels)

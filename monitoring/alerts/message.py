@@ -28,7 +28,7 @@ def message_of(events: Sequence[Event]) -> Message:
         event = events[0]
         return Message(title_of(event), _body(event), severity)
     begun = sum(event.kind not in _ENDED for event in events)
-    lines = [f"{title_of(event)}. {text_of(event)}" for event in events[:_SHOWN]]
+    lines = ["\n".join([f"{title_of(event)}. {text_of(event)}", *_marks(event)]) for event in events[:_SHOWN]]
     if len(events) > _SHOWN:
         lines.append(f"... and {len(events) - _SHOWN:,} more; `signal-monitor check` lists what is wrong now.")
     word = severity.name if severity else "OVER"
@@ -70,7 +70,12 @@ def _body(event: Event) -> str:
         named = {"Strategy": alert.strategy_id, "Bot": alert.consumer, "Pair": alert.pair}
         lines += [f"{name}: {value}" for name, value in named.items() if value]
         lines += [f"Since: {utc(alert.began_at)}", f"Seen: {utc(event.at)}"]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_marks(event)])
+
+
+def _marks(event: Event) -> list[str]:
+    """The name by which a message and its end are found together, and the alert in the store."""
+    return [f"Alert: {alert.alert_id}" for alert in event.after[:_SHOWN]]
 
 
 def _passed_line(alert: MonitorAlert) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from monitoring.alerts.rules_health import gap_open, reconciliation
 from monitoring.alerts.rules_signals import run_failed, signal_expired, signal_late, signal_missing
-from monitoring.alerts.rules_silent import Unheard, silent_bars, silent_loops, silent_research, silent_sides
+from monitoring.alerts.rules_silent import Unheard, silent_bars, silent_research, silent_sides
 from monitoring.alerts.rules_trading import balance_low, rate_limited, rejects, slippage
 from monitoring.alerts.verdict import Verdict, joined
 from monitoring.facts import Look, StrategyLook
@@ -14,7 +14,6 @@ from monitoring.watch_file import Rules
 _StrategyRule = tuple[str, Callable[[Look, StrategyLook, Any], Iterator[Verdict]]]
 
 _ASKED: tuple[_StrategyRule, ...] = (
-    ("silent", silent_loops),
     ("balance_low", balance_low),
     ("rate_limited", rate_limited),
 )

@@ -21,13 +21,17 @@ def gap_open(look: Look, rule: GapOpen) -> Iterator[Verdict]:
 
 
 def reconciliation(look: Look, one: StrategyLook, rule: Differs) -> Iterator[Verdict]:
-    """Find what does not agree; each finding is a problem, so that a second one of its kind is not overlooked."""
+    """Find what does not agree; each finding is a problem, so that a second one of its kind is not overlooked.
+
+    While a side does not answer, nothing is over: what was not compared may differ still.
+    """
     result = one.reconciliation
     if result is None:
         return
-    case = Case.of("reconciliation", rule, one, bots=True)
-    yield case.healthy()
+    case = Case.of_bot("reconciliation", rule, one)
+    if not result.not_compared:
+        yield case.healthy()
     for finding in result.findings:
         bar = f" {utc(finding.ts)}" if finding.ts else ""
         text = f"{one.watched.strategy_id} {finding.pair}{bar}, {finding.kind}: {finding.what.rstrip('.')}."
-        yield case.problem(f"{finding.kind} {finding.pair}{bar}", text, finding.ts or look.at, finding.pair)
+        yield case.problem(finding.subject, text, finding.ts or look.at, finding.pair)

@@ -61,21 +61,26 @@ def run_failed(_: Look, one: StrategyLook, rule: RunFailed) -> Iterator[Verdict]
 
 
 def signal_late(_: Look, one: StrategyLook, rule: SignalLate) -> Iterator[Verdict]:
-    """Find a strategy whose newest export came too late after its bar's close; without an export nobody can tell."""
+    """Find a strategy whose newest export came too late after its bar's close.
+
+    Exports that made up for a time without a session do not count; without any other nobody can tell.
+    """
     research = one.research
-    if research is None or research.last_export_at is None or not research.delay_s:
+    timed = [export for export in research.recorded if export.delay_s is not None] if research else []
+    if not timed:
         return
     case = Case.of("signal_late", rule, one)
     subject = one.watched.timeframe
-    limit, delay = rule.bars * one.watched.bar, timedelta(seconds=research.delay_s[-1])
+    newest = timed[-1]
+    limit, delay = rule.bars * one.watched.bar, timedelta(seconds=newest.delay_s or 0.0)
     if delay <= limit:
         yield case.healthy(subject)
         return
     text = (
-        f"The export of {one.watched.strategy_id} {subject} that ended {utc(research.last_export_at)} came "
+        f"The export of {one.watched.strategy_id} {subject} that ended {utc(newest.exported_at)} came "
         f"{length(delay)} after its bar's close; {length(limit)} is the limit."
     )
-    yield case.problem(subject, text, research.last_export_at)
+    yield case.problem(subject, text, newest.exported_at)
 
 
 def signal_expired(look: Look, one: StrategyLook, rule: SignalExpired) -> Iterator[Verdict]:
@@ -86,7 +91,7 @@ def signal_expired(look: Look, one: StrategyLook, rule: SignalExpired) -> Iterat
     """
     if one.bot_since is None:
         return
-    case = Case.of("signal_expired", rule, one, bots=True)
+    case = Case.of_bot("signal_expired", rule, one)
     bar = one.watched.bar
     due_before = look.at - rule.after_bars * bar
     by_pair: dict[str, list[SignalChain]] = {}

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from monitoring.alerts.rules_trading import venue_name
+from monitoring.alerts.rules_trading import bot_name, venue_name
 from monitoring.alerts.verdict import Case, Verdict, length, utc
 from monitoring.facts import BotHealth, Look, StrategyLook
 from monitoring.problem import ProblemKey
@@ -19,53 +19,35 @@ _NAME = "silent"
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """A side that is asked and answers, or does not."""
+    """A side that is asked; `error` says why it is not heard of."""
 
-    subject: str
+    case: Case
+    subject: str | None
     called: str
     error: str | None
-    strategy_id: str | None = None
-    consumer: str | None = None
 
     @property
     def key(self) -> ProblemKey:
-        return ProblemKey(_NAME, self.strategy_id or "", self.consumer or "", self.subject)
+        return self.case.key(self.subject)
 
 
-def note_silence(look: Look, before: Unheard) -> Unheard:
-    """Return since when each side that did not answer now has not; one that answered is not among them."""
-    return {side.key: before.get(side.key, look.at) for side in _sides(look) if side.error is not None}
+def note_silence(look: Look, rule: Silent, before: Unheard) -> Unheard:
+    """Return since when each side that was not heard now has not been; one that was heard is not among them."""
+    return {side.key: before.get(side.key, look.at) for side in _sides(look, rule) if side.error is not None}
 
 
 def silent_sides(look: Look, rule: Silent, unheard: Unheard | None) -> Iterator[Verdict]:
-    """Find sides that have not answered for longer than `after`; before that nobody can tell.
+    """Find sides that have not been heard of for longer than `after`; before that nobody can tell.
 
-    Where `unheard` is None there is no look before this one, and a side that does not answer is silent at once.
+    Where `unheard` is None there is no look before this one, and a side that is not heard is silent at once.
     """
-    for side in _sides(look):
-        case = Case(_NAME, rule, side.strategy_id, side.consumer)
+    for side in _sides(look, rule):
         since = look.at if unheard is None else unheard.get(side.key, look.at)
         if side.error is None:
-            yield case.healthy(side.subject)
+            yield side.case.healthy(side.subject)
         elif unheard is None or look.at - since >= rule.after:
-            lasting = f"has not answered since {utc(since)}" if look.at > since else "does not answer"
-            yield case.problem(side.subject, f"{side.called} {lasting}: {side.error.rstrip('.')}.", since)
-
-
-def silent_loops(look: Look, one: StrategyLook, rule: Silent) -> Iterator[Verdict]:
-    """Find a bot that answers and yet does not work: it was stopped, or its loop hangs."""
-    bot = one.bot
-    if bot is None or bot.error is not None:
-        return
-    case = Case.of(_NAME, rule, one, bots=True)
-    subject, name = "freqtrade's loop", f"The bot of {one.watched.strategy_id}"
-    if bot.state == "stopped":
-        yield case.problem(subject, f"{name} is stopped: it answers, and trades nothing.", bot.last_process or look.at)
-    elif bot.last_process is not None and look.at - bot.last_process > rule.loop:
-        text = f"{name} answers, but its last loop ended {utc(bot.last_process)}, {_ago(look, bot.last_process)} ago."
-        yield case.problem(subject, text, bot.last_process)
-    else:
-        yield case.healthy(subject)
+            lasting = f"has been silent since {utc(since)}" if look.at > since else "is silent"
+            yield side.case.problem(side.subject, f"{side.called} {lasting}: {side.error.rstrip('.')}.", since)
 
 
 def silent_bars(look: Look, rule: Silent) -> Iterator[Verdict]:
@@ -99,22 +81,28 @@ def silent_research(look: Look, one: StrategyLook, rule: Silent) -> Iterator[Ver
     yield case.problem(subject, text, last)
 
 
-def _sides(look: Look) -> Iterator[_Side]:
-    yield _Side("mongodb", "MongoDB", look.store.error)
+def _sides(look: Look, rule: Silent) -> Iterator[_Side]:
+    yield _Side(Case(_NAME, rule), "mongodb", "MongoDB", look.store.error)
     for one in look.strategies:
-        watched = one.watched
         if one.bot is not None:
-            called = f"Freqtrade at {watched.freqtrade}, the bot of {watched.strategy_id},"
-            yield _Side("freqtrade", called, _error(one.bot), watched.strategy_id, watched.consumer)
+            case = Case.of_bot(_NAME, rule, one, bot_name(one))
+            called = f"Freqtrade at {one.watched.freqtrade}, the bot of {one.watched.strategy_id},"
+            yield _Side(case, None, called, _bot_error(look, one.bot, rule))
         if one.venue is not None:
-            name = venue_name(one)
             # A venue that limits us was heard.
             error = None if one.venue.rate_limited_at is not None else one.venue.error
-            yield _Side(name, f"The {name}", error)
+            yield _Side(Case(_NAME, rule), venue_name(one), f"The {venue_name(one)}", error)
 
 
-def _error(bot: BotHealth) -> str | None:
-    return bot.error or ("it gave no answer" if bot.ping_ms is None else None)
+def _bot_error(look: Look, bot: BotHealth, rule: Silent) -> str | None:
+    """Return why a bot is not heard of: it does not answer, or it answers and its loop does not run."""
+    if bot.error is not None or bot.ping_ms is None:
+        return bot.error or "it gave no answer"
+    if bot.state == "stopped":
+        return "it answers, but it is stopped and trades nothing"
+    if bot.last_process is not None and look.at - bot.last_process > rule.loop:
+        return f"it answers, but its last loop ended {utc(bot.last_process)}, {_ago(look, bot.last_process)} ago"
+    return None
 
 
 def _ago(look: Look, time: datetime) -> str:

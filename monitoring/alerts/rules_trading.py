@@ -20,7 +20,7 @@ def rejects(_: Look, one: StrategyLook, rule: Rejects) -> Iterator[Verdict]:
     It is over when an order is accepted; while nothing was ordered since, nothing is said: the signals of the span
     that was looked at move on, and that is no success.
     """
-    case = Case.of("rejects", rule, one, bots=True)
+    case = Case.of_bot("rejects", rule, one)
     ordered = sorted(
         (chain for chain in one.chains if chain.fills or chain.reason == "order_rejected"),
         key=lambda chain: (chain.seen or chain.close, chain.close),
@@ -62,7 +62,7 @@ def _rejected_at_the_end(ordered: Sequence[SignalChain]) -> list[SignalChain]:
 
 def slippage(look: Look, one: StrategyLook, rule: Slippage) -> Iterator[Verdict]:
     """Find pairs whose newest fill was too much worse than the market that the bot saw when it ordered."""
-    case = Case.of("slippage", rule, one, bots=True)
+    case = Case.of_bot("slippage", rule, one)
     newest: dict[str, Mapping[str, Any]] = {}
     for fill in (fill for chain in one.chains for fill in chain.fills):
         if fill["pair"] not in newest or fill["filled_at"] > newest[fill["pair"]]["filled_at"]:
@@ -97,7 +97,7 @@ def balance_low(look: Look, one: StrategyLook, rule: BalanceLow) -> Iterator[Ver
     bot = one.bot
     if bot is None or bot.stake_quote is None or bot.free_quote is None:
         return
-    case = Case.of("balance_low", rule, one, bots=True)
+    case = Case.of_bot("balance_low", rule, one, bot_name(one))
     currency = bot.stake_currency or "quote"
     slots = bot.max_open_trades
     is_full = slots is not None and slots >= 0 and bot.open_trades is not None and bot.open_trades >= slots
@@ -116,18 +116,25 @@ def rate_limited(look: Look, one: StrategyLook, rule: RateLimited) -> Iterator[V
     """Find a bot, or this monitor, that the venue has limited within the rule's time."""
     bot, venue = one.bot, one.venue
     if bot is not None and bot.error is None:
-        case = Case.of("rate_limited", rule, one, bots=True)
+        case = Case.of_bot("rate_limited", rule, one, bot_name(one))
         who = f"the bot of {one.watched.strategy_id}"
-        yield _limited(case, "bot", who, bot.rate_limited_at[-1:], look, rule)
+        yield _limited(case, None, who, bot.rate_limited_at[-1:], look, rule)
     if venue is not None and (venue.error is None or venue.rate_limited_at is not None):
         times = () if venue.rate_limited_at is None else (venue.rate_limited_at,)
         yield _limited(Case("rate_limited", rule), venue_name(one), "this monitor", times, look, rule)
 
 
-def _limited(case: Case, subject: str, who: str, times: tuple[datetime, ...], look: Look, rule: RateLimited) -> Verdict:
+def _limited(
+    case: Case, subject: str | None, who: str, times: tuple[datetime, ...], look: Look, rule: RateLimited
+) -> Verdict:
     if not times or look.at - times[-1] > rule.within:
         return case.healthy(subject)
     return case.problem(subject, f"The venue limited the requests of {who} {utc(times[-1])}.", times[-1])
+
+
+def bot_name(one: StrategyLook) -> str:
+    """Return what a bot that is asked is called as a subject: its address, as its name may not be known yet."""
+    return f"freqtrade {one.watched.freqtrade}"
 
 
 def venue_name(one: StrategyLook) -> str:

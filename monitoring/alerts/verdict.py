@@ -19,12 +19,11 @@ class Judged(NamedTuple):
 
     rule: str
     strategy_id: str = ""
-    consumer: str = ""
     subject: str | None = None
 
     def covers(self, key: ProblemKey) -> bool:
         """Tell whether a problem of that key lies in this part."""
-        if (self.rule, self.strategy_id, self.consumer) != key[:3]:
+        if (self.rule, self.strategy_id) != key[:2]:
             return False
         return self.subject is None or f"{key.subject} ".startswith(f"{self.subject} ")
 
@@ -73,23 +72,37 @@ class Case:
     rule: Rule
     strategy_id: str | None = None
     consumer: str | None = None
+    bot: str | None = None
 
     @classmethod
-    def of(cls, name: str, rule: Rule, one: StrategyLook, *, bots: bool = False) -> "Case":
-        """Return the case of a strategy, or where `bots` of the bot that trades it."""
-        return cls(name, rule, one.watched.strategy_id, one.watched.consumer if bots else None)
+    def of(cls, name: str, rule: Rule, one: StrategyLook) -> "Case":
+        """Return the case of a strategy, whoever trades it."""
+        return cls(name, rule, one.watched.strategy_id)
 
-    def problem(self, subject: str, text: str, at: datetime, pair: str | None = None) -> Verdict:
+    @classmethod
+    def of_bot(cls, name: str, rule: Rule, one: StrategyLook, bot: str | None = None) -> "Case":
+        """Return the case of a bot, whose name begins each subject: its consumer, or `bot`."""
+        return cls(name, rule, one.watched.strategy_id, one.watched.consumer, bot or one.watched.consumer)
+
+    def problem(self, subject: str | None, text: str, at: datetime, pair: str | None = None) -> Verdict:
         """Return a verdict of one problem."""
-        found = Problem(self.name, subject, self.rule.severity, text, at, self.strategy_id, self.consumer, pair)
-        return Verdict((found,), frozenset({self._judged(subject)}))
+        named = self.key(subject).subject
+        found = Problem(self.name, named, self.rule.severity, text, at, self.strategy_id, self.consumer, pair)
+        return Verdict((found,), frozenset({self._judged(named)}))
 
     def healthy(self, subject: str | None = None) -> Verdict:
         """Return a verdict that finds nothing wrong with a subject, or with all of them."""
-        return Verdict((), frozenset({self._judged(subject)}))
+        return Verdict((), frozenset({self._judged(self._named(subject))}))
+
+    def key(self, subject: str | None) -> ProblemKey:
+        """Return the key that a problem has."""
+        return ProblemKey(self.name, self.strategy_id or "", self._named(subject) or self.name)
+
+    def _named(self, subject: str | None) -> str | None:
+        return " ".join(part for part in (self.bot, subject) if part) or None
 
     def _judged(self, subject: str | None) -> Judged:
-        return Judged(self.name, self.strategy_id or "", self.consumer or "", subject)
+        return Judged(self.name, self.strategy_id or "", subject)
 
 
 def utc(time: datetime) -> str:
