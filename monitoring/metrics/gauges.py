@@ -15,6 +15,7 @@ from schemas.timeframes import Timeframe
 HELP = {
     "quantflow_health_status": "Worst problem of the last look: 0 healthy, 1 warning, 2 critical.",
     "quantflow_problems": "Problems that the last look found.",
+    "quantflow_timeframe_seconds": "Length of a bar, for limits that are counted in bars.",
     "quantflow_mongodb_up": "Whether MongoDB answered: 1 or 0.",
     "quantflow_mongodb_ping_seconds": "How long MongoDB took to answer.",
     "quantflow_mongodb_replica_set": "Whether MongoDB is a replica set, which change streams need: 1 or 0.",
@@ -81,6 +82,8 @@ def look_gauges(look: Look, problems: Sequence[Problem]) -> list[Metric]:
     gauges.add("quantflow_mongodb_ping_seconds", _seconds(look.store.ping_ms))
     if look.store.ping_ms is not None:
         gauges.add("quantflow_mongodb_replica_set", look.store.is_replica_set)
+    for timeframe in {one.timeframe for one in look.series} | {one.watched.timeframe for one in look.strategies}:
+        gauges.add("quantflow_timeframe_seconds", Timeframe.parse(timeframe).seconds, timeframe=timeframe)
     for series in look.series:
         _add_series(gauges, series)
     for one in look.strategies:

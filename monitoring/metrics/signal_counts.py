@@ -113,6 +113,7 @@ class SignalCounts:
             self._decisions.labels(*owner, "skipped", reason)
         for side in ("buy", "sell"):
             self._fills.labels(*owner, side)
+            self._slippage.labels(*owner, side)
 
     def _add_chain(
         self, owner: Owner, chain: SignalChain, timeframe: Timeframe, began: datetime, *, is_read: bool
@@ -161,7 +162,11 @@ class SignalCounts:
 
     def _pair_label(self, owner: Owner, pair: str) -> str:
         known = self._pairs[owner]
-        if pair in known or len(known) < MAX_PAIRS:
-            known.add(pair)
+        if pair in known:
             return pair
-        return "other"
+        label = pair if len(known) < MAX_PAIRS else "other"
+        for stage in LIMIT_BARS:
+            self._late.labels(*owner, label, stage)
+        if label == pair:
+            known.add(pair)
+        return label

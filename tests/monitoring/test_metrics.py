@@ -6,53 +6,18 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
-from prometheus_client.parser import text_string_to_metric_families
 from sample_look import MINUTE, NOON, PROBLEM, WATCHED, bot, chain, export, look, research, strategy
+from sample_scrape import Scraped, full_metrics, scrape
 
 from monitoring.facts import BotHealth, Look, StoreHealth, VenueHealth
 from monitoring.metrics.endpoint import serve_metrics
 from monitoring.metrics.monitor_metrics import MonitorMetrics
 from monitoring.metrics.signal_counts import MAX_PAIRS
-from monitoring.problem import Problem, Severity
+from monitoring.problem import Problem
 
 OWNER = {"strategy_id": "btc_momentum", "timeframe": "1m", "consumer": "bot"}
 STAGE = OWNER | {"pair": "BTC/USDT"}
-
-
-class Scraped:
-    """What Prometheus would store of one scrape."""
-
-    def __init__(self, families: Sequence[Metric]) -> None:
-        self.families = {family.name: family for family in families}
-        self._values = {
-            (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in families
-            for sample in family.samples
-        }
-
-    def value(self, name: str, **labels: str) -> float | None:
-        return self._values.get((name, frozenset(labels.items())))
-
-    def labels(self, name: str, label: str) -> set[str]:
-        return {dict(labels)[label] for one, labels in self._values if one == name}
-
-    @property
-    def names(self) -> set[str]:
-        return {name for name, _ in self._values}
-
-    @property
-    def label_names(self) -> list[set[str]]:
-        return [set(dict(labels)) for _, labels in self._values]
-
-
-def scrape(metrics: MonitorMetrics) -> Scraped:
-    """What the endpoint really answers, read by Prometheus' own parser."""
-    with serve_metrics(metrics, port=0) as port:
-        answer = httpx.get(f"http://127.0.0.1:{port}/metrics")
-    assert answer.status_code == 200
-    return Scraped(list(text_string_to_metric_families(answer.text)))
 
 
 def shown(*looks: Look, problems: Sequence[Problem] = ()) -> Scraped:
@@ -65,13 +30,7 @@ def shown(*looks: Look, problems: Sequence[Problem] = ()) -> Scraped:
 @pytest.fixture(scope="module")
 def full() -> Scraped:
     """Everything known: one look to begin with, and one at which a signal went all the way."""
-    metrics = MonitorMetrics(mongodb_commands=lambda: 41)
-    metrics.show(look(strategy(), minute=0), [], seconds=0.02)
-    metrics.show(look(strategy(chain())), [PROBLEM, PROBLEM], seconds=0.3)
-    metrics.alert_sent("fired", Severity.CRITICAL)
-    metrics.alert_failed()
-    metrics.look_failed()
-    return scrape(metrics)
+    return scrape(full_metrics())
 
 
 def test_health_is_told_in_base_units(full: Scraped) -> None:
@@ -250,7 +209,7 @@ def test_two_bots_of_one_strategy_tell_of_research_once() -> None:
     other = strategy(watched=WATCHED.model_copy(update={"consumer": "other"}))
     found = shown(look(strategy(), other, minute=0), look(strategy(chain()), replace(other, chains=(chain(),))))
     assert found.value("quantflow_exports_total", strategy_id="btc_momentum", timeframe="1m") == 1
-    assert found.labels("quantflow_signal_stage_seconds_count", "consumer") == {"bot", "other"}
+    assert found.values("quantflow_signal_stage_seconds_count", "consumer") == {"bot", "other"}
 
 
 def test_rate_limits_are_counted_once() -> None:
@@ -266,7 +225,7 @@ def test_series_have_a_bound() -> None:
     """However many pairs a strategy signals, so many have series of their own, and the rest one together."""
     pairs = [f"C{number:03}/USDT" for number in range(MAX_PAIRS + 40)]
     found = shown(look(strategy(), minute=0), look(strategy(*(chain(pair=pair) for pair in pairs))))
-    assert len(found.labels("quantflow_signal_stage_seconds_count", "pair")) == MAX_PAIRS + 1
+    assert len(found.values("quantflow_signal_stage_seconds_count", "pair")) == MAX_PAIRS + 1
     assert found.value("quantflow_signal_stage_seconds_count", **OWNER | {"pair": "other"}, stage="seen") == 40
 
 
