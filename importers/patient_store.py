@@ -9,7 +9,8 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 
 from importers.outage import Outage
 from schemas.collections import Store
-from schemas.mongo import redact_uri, server_time
+from schemas.mongo import server_time
+from schemas.secrets import without_secrets
 
 _LIMIT_S = 5.0  # of one piece of work; also where the server's process is frozen and its sockets stay open
 _AGAIN_S = 0.5
@@ -55,7 +56,7 @@ class PatientStore:
             return work()
 
     async def _wait_until_back(self, error: PyMongoError) -> None:
-        self.outage.begin("follow", f"{type(error).__name__}: {redact_uri(str(error))[:200]}")
+        self.outage.begin("follow", f"{type(error).__name__}: {without_secrets(str(error))[:200]}")
         while not await self._answers():
             await asyncio.sleep(_AGAIN_S)
         self._return = None

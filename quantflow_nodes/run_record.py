@@ -13,6 +13,7 @@ from quantflow_nodes.process_identity import has_died, own_identity
 from schemas.collections import WORKFLOW_RUNS, Store
 from schemas.documents import LiveProgress, NodeRun, NodeState, RunState, WorkflowRun
 from schemas.mongo import server_time
+from schemas.secrets import without_secrets
 
 _PACKAGES = ("quantflow", "numpy", "pandas", "ta-lib", "pymongo", "pydantic")
 
@@ -49,7 +50,7 @@ class RunRecord:
         if seconds is not None:
             fields |= {f"nodes.{name}.seconds": seconds, f"nodes.{name}.rows": rows}
         if error is not None:
-            fields[f"nodes.{name}.error"] = error
+            fields[f"nodes.{name}.error"] = without_secrets(error)
         self._db[WORKFLOW_RUNS].update_one(self._key, {"$set": fields})
 
     def nodes(self, states: Mapping[str, NodeState]) -> None:
@@ -79,7 +80,7 @@ class RunRecord:
         fields = {
             "state": state,
             "ended_at": server_time(self._db),
-            "error": error,
+            "error": None if error is None else without_secrets(error),
             "data_first": self._first,
             "data_last": self._last,
             "data_bars": self._bars,

@@ -3,13 +3,16 @@
 import logging
 import signal
 import sys
+import traceback
 from collections.abc import Callable
+from types import TracebackType
+from typing import TextIO
 
 import structlog
 import typer
 
 from schemas.errors import QuantFlowError
-from schemas.mongo import redact_uri
+from schemas.secrets import without_secrets
 from schemas.settings import Settings
 
 INTERRUPTED = 130
@@ -19,24 +22,46 @@ _INTERRUPTED_SENTENCE = "Interrupted. What was stored is kept; run it again to g
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send structured logs to standard error: readable at a terminal, one JSON object a line in a service."""
-    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    """Send structured logs to standard error: readable at a terminal, one JSON object a line in a service.
+
+    What libraries log goes the same way, from the same level on. No secret of the settings gets into either.
+    """
+    plain = (structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),)
     json = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
+    facts = (structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True))
+    written = (*(json if settings.log_json else plain), _without_secrets)
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _without_secrets,
-            *(json if settings.log_json else (plain,)),
-        ],
+        processors=[*facts, *written],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level)),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    handler = _LibraryHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *written],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *facts],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [*(one for one in root.handlers if not isinstance(one, _LibraryHandler)), handler]
+    root.setLevel(settings.log_level)
 
 
-def _without_secrets(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return {key: redact_uri(value) if isinstance(value, str) else value for key, value in event.items()}
+class _LibraryHandler(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is when a record comes, as Python's own last resort does."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: TextIO) -> None:
+        pass
+
+
+def _without_secrets(_: object, __: str, line: str) -> str:
+    return without_secrets(line)
 
 
 def run_command(app: Callable[[], None]) -> None:
@@ -45,10 +70,11 @@ def run_command(app: Callable[[], None]) -> None:
     SIGTERM ends it as Ctrl-C does, so that what it started is ended and what it was doing is marked.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    sys.excepthook = _show_trace
     try:
         app()
     except QuantFlowError as error:
-        typer.secho(f"Error: {error}", err=True, fg=typer.colors.RED)
+        typer.secho(f"Error: {without_secrets(str(error))}", err=True, fg=typer.colors.RED)
         sys.exit(error.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # what Typer makes of Ctrl-C
@@ -63,3 +89,8 @@ def run_command(app: Callable[[], None]) -> None:
     except BrokenPipeError:  # the reader of our output, such as head, has left
         sys.stderr.close()
         sys.exit(0)
+
+
+def _show_trace(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show what nobody foresaw as Python does, but for secrets."""
+    sys.stderr.write(without_secrets("".join(traceback.format_exception(kind, error, trace))))

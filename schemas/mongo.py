@@ -17,6 +17,7 @@ from schemas.clock import process_clock
 from schemas.collections import UNAUTHORIZED, Store, ensure_collections
 from schemas.embedded import EmbeddedServer
 from schemas.errors import QuantFlowError, SettingsError, StoreError
+from schemas.secrets import redact_uri, without_secrets
 from schemas.settings import Settings
 
 UriVariable = Literal["QUANTFLOW_MONGO_URI", "EXT_SIG_MONGO_URI"]
@@ -26,18 +27,6 @@ _WITHOUT_A_SERVER: Mapping[UriVariable, str] = {
     "EXT_SIG_MONGO_URI": "with the embedded server run Freqtrade as `quantflow exec -- freqtrade ...`",
 }
 _AUTHENTICATION_FAILED, _OUT_OF_DISK, _DUPLICATE_KEY = 18, 14031, 11000
-_SECRET_OPTIONS = ("tlsCertificateKeyFilePassword", "authMechanismProperties", "proxyPassword")
-
-
-def redact_uri(text: str) -> str:
-    """Return `text` with the user, the password and other secrets of every MongoDB URI in it replaced by ***.
-
-    It takes too much rather than too little: all up to the last @ before a space, as a password that was not escaped
-    may hold any sign; and where the text begins as a URI, all up to the last @ in it.
-    """
-    whole_or_part = r"(\Amongodb(?:\+srv)?://)(?s:.*)@|(mongodb(?:\+srv)?://)\S*@"
-    text = re.sub(whole_or_part, lambda match: f"{match[1] or match[2]}***@", text)
-    return re.sub(rf"(?i)\b({'|'.join(_SECRET_OPTIONS)})=[^&\s]*", r"\1=***", text)
 
 
 @contextmanager
@@ -190,7 +179,7 @@ def sentence(error: PyMongoError, uri: str, variable: UriVariable) -> StoreError
     """
     code, text = _cause(error)
     where = f"MongoDB at {redact_uri(uri)}"
-    detail = re.split(r", full error|, Timeout:| \(configured timeouts", redact_uri(text))[0].rstrip(".")
+    detail = re.split(r", full error|, Timeout:| \(configured timeouts", without_secrets(text))[0].rstrip(".")
     if code == _OUT_OF_DISK or "No space left on device" in detail:
         return StoreError(f"{where} has no disk space left. What was stored is kept. Free some space and run it again.")
     if code in (_AUTHENTICATION_FAILED, UNAUTHORIZED):

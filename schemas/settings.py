@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.errors import SettingsError
+from schemas.secrets import remember_secret, remember_sign_in
 
 USUAL_SECRETS = Path("/run/secrets")  # where Docker and others lay them
 
@@ -83,6 +84,13 @@ class _Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return where settings come from, the strongest first."""
         return init_settings, env_settings, dotenv_settings, _SecretFiles(settings_cls, init_settings)
+
+    def model_post_init(self, context: Any, /) -> None:  # noqa: ARG002 - pydantic's interface
+        """Have every secret among the settings hidden from now on, wherever this process writes."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                remember_secret(value.get_secret_value())
 
     @classmethod
     def load(cls, **given: Any) -> Self:
@@ -181,6 +189,12 @@ class Settings(_Settings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("WARNING", description="Least level logged.")
     log_json: bool = Field(False, description="Log one JSON object a line instead of text.")
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Have Freqtrade's password hidden too as part of a sign-in."""
+        super().model_post_init(context)
+        if self.freqtrade_password is not None:
+            remember_sign_in(self.freqtrade_user, self.freqtrade_password.get_secret_value())
 
 
 class ExternalSignalSettings(_Settings):

@@ -15,7 +15,8 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from schemas.collections import REVISION_KEY, SIGNAL_EXPORTS, SIGNAL_KEY, SIGNAL_REVISIONS
 from schemas.errors import StoreError
-from schemas.mongo import open_client, redact_uri, sentence
+from schemas.mongo import open_client, sentence
+from schemas.secrets import redact_uri
 from schemas.settings import ExternalSignalSettings
 from schemas.signal_actions import Signals
 from schemas.signal_rule import NEVER

@@ -12,7 +12,8 @@ from schemas.collections import COLLECTIONS, UNAUTHORIZED, Store, ensure_collect
 from schemas.console import configure_logging
 from schemas.embedded import EmbeddedServer
 from schemas.errors import InputError
-from schemas.mongo import connect, pooled_database, redact_uri, serve, store_errors
+from schemas.mongo import connect, pooled_database, serve, store_errors
+from schemas.secrets import redact_uri
 from schemas.settings import Settings
 
 app = typer.Typer(

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from schemas.errors import SettingsError
-from schemas.mongo import redact_uri
+from schemas.secrets import hide_in_logs, redact_uri
 from schemas.settings import ExternalSignalSettings
 
 logger = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ def strategy_settings(config: dict[str, Any]) -> ExternalSignalSettings:
             "backtest result. Set EXT_SIG_MONGO_URI in the environment instead."
         )
     settings = ExternalSignalSettings.load(**given)
+    hide_in_logs()  # Freqtrade has set up its handlers by now, and at -vvv the driver tells them much
     if not settings.strategy_id:
         raise SettingsError(
             "ExternalSignalStrategy needs to know whose signals it trades, found no strategy_id. Set "

@@ -21,8 +21,9 @@ from pymongo.errors import (
 )
 
 from schemas.errors import InputError, QuantFlowError, SettingsError, StoreError
-from schemas.mongo import connect, open_client, pooled_database, redact_uri, serve, server_time, store_errors
+from schemas.mongo import connect, open_client, pooled_database, serve, server_time, store_errors
 from schemas.mongod_binary import find_mongod
+from schemas.secrets import redact_uri
 from schemas.settings import Settings
 
 

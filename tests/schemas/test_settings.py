@@ -19,6 +19,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for variable in all_settings():
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("schemas.settings.USUAL_SECRETS", tmp_path / "no secrets")
 
 
 def test_the_docs_list_every_setting_with_its_default_and_meaning() -> None:
@@ -110,6 +111,91 @@ def test_the_strategys_environment_wins_over_freqtrades_config(monkeypatch: pyte
     assert ExternalSignalSettings.load(strategy_id="from_config").strategy_id == "from_file"
     monkeypatch.setenv("EXT_SIG_STRATEGY_ID", "from_environment")
     assert ExternalSignalSettings.load(strategy_id="from_config").strategy_id == "from_environment"
+
+
+@pytest.fixture
+def secrets_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder of secret files, and a variable that names it."""
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    monkeypatch.setenv("QUANTFLOW_SECRETS_DIR", str(folder))
+    return folder
+
+
+def test_a_setting_may_stand_in_a_file_of_its_own(secrets_folder: Path) -> None:
+    """Named as its variable in small letters, for both sides; blanks around it do not count, an empty one is none."""
+    (secrets_folder / "quantflow_mongo_uri").write_text(f"  {SECRET}\n")
+    (secrets_folder / "quantflow_exchange_key").write_text("\n")
+    (secrets_folder / "ext_sig_strategy_id").write_text("from_secret")
+    (secrets_folder / "other").write_text("nobody's")
+    settings = Settings.load()
+    assert settings.mongo_uri is not None
+    assert settings.mongo_uri.get_secret_value() == SECRET
+    assert settings.exchange_key is None
+    assert ExternalSignalSettings.load().strategy_id == "from_secret"
+
+
+def test_the_environment_wins_over_a_secret_file_and_that_over_freqtrades_config(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, secrets_folder: Path
+) -> None:
+    """The nearer to the command, the stronger."""
+    (secrets_folder / "quantflow_db").write_text("from_secret")
+    (secrets_folder / "ext_sig_db").write_text("from_secret")
+    assert ExternalSignalSettings.load(db="from_config").db == "from_secret"
+    assert Settings.load().db == "from_secret"
+    (tmp_path / ".env").write_text("QUANTFLOW_DB=from_file\nEXT_SIG_DB=from_file\n")
+    assert (Settings.load().db, ExternalSignalSettings.load(db="x").db) == ("from_file", "from_file")
+    monkeypatch.setenv("QUANTFLOW_DB", "from_environment")
+    assert Settings.load().db == "from_environment"
+    assert Settings.load(db="given").db == "given"
+
+
+def test_the_folder_of_secrets_may_be_named_in_env_files_and_by_a_program(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, secrets_folder: Path
+) -> None:
+    """As any other setting."""
+    (secrets_folder / "quantflow_db").write_text("from_secret")
+    monkeypatch.delenv("QUANTFLOW_SECRETS_DIR")
+    assert Settings.load().db == "quantflow"
+    assert Settings.load(secrets_dir=secrets_folder).db == "from_secret"
+    (tmp_path / ".env").write_text(f"QUANTFLOW_SECRETS_DIR={secrets_folder}\n")
+    assert Settings.load().db == "from_secret"
+
+
+def test_the_usual_folder_of_secrets_is_read_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """/run/secrets, where Docker lays them; nothing where it is not there."""
+    monkeypatch.setattr("schemas.settings.USUAL_SECRETS", tmp_path / "run")
+    assert Settings.load().db == "quantflow"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "quantflow_db").write_text("from_secret")
+    assert Settings.load().db == "from_secret"
+
+
+def test_a_folder_of_secrets_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is not passed over: the secrets that it should hold would be missing."""
+    monkeypatch.setenv("QUANTFLOW_SECRETS_DIR", str(tmp_path / "gone"))
+    for model in (Settings, ExternalSignalSettings):
+        with pytest.raises(SettingsError, match=r"QUANTFLOW_SECRETS_DIR must name a folder, and .*gone is none\."):
+            model.load()
+
+
+def test_a_secret_file_that_can_not_be_read_is_named_without_its_content(secrets_folder: Path) -> None:
+    """A folder in its place, or bytes that are no text."""
+    (secrets_folder / "quantflow_mongo_uri").mkdir()
+    with pytest.raises(SettingsError, match=r"The secret file .*quantflow_mongo_uri can not be read: Is a directory\."):
+        Settings.load()
+    (secrets_folder / "quantflow_mongo_uri").rmdir()
+    (secrets_folder / "quantflow_mongo_uri").write_bytes(b"\xffhunter2")
+    with pytest.raises(SettingsError, match="it is no UTF-8 text") as refused:
+        Settings.load()
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_wrong_value_in_a_secret_file_is_named_by_its_variable(secrets_folder: Path) -> None:
+    """As if it stood in the environment."""
+    (secrets_folder / "quantflow_workers").write_text("many")
+    with pytest.raises(SettingsError, match="The setting QUANTFLOW_WORKERS can not be used"):
+        Settings.load()
 
 
 def test_an_empty_variable_is_as_if_it_were_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
