@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -66,11 +67,23 @@ def _address(value: str) -> str:
     return value.rstrip("/")
 
 
+def _holding(value: str) -> str:
+    asset, _, number = value.partition("=")
+    try:
+        is_amount = Decimal(number).is_finite()
+    except InvalidOperation:
+        is_amount = False
+    if not asset or not is_amount:
+        raise ValueError(f"an asset and an amount such as BTC=0.5 was needed, found {value!r}")
+    return f"{asset.upper()}={number}"
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 DayTime = Annotated[time, BeforeValidator(_clock_time)]
 RuleSeverity = Annotated[Severity, BeforeValidator(_severity)]
 Bars = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Address = Annotated[str, AfterValidator(_address)]
+Holding = Annotated[str, AfterValidator(_holding)]
 
 
 class _Part(BaseModel):
@@ -82,7 +95,8 @@ class WatchedStrategy(_Part):
 
     What is left out is found in the store: the pairs are those of its exports, the bot is the only one that wrote
     receipts. `freqtrade` is the address of the bot's REST API, `exchange` ccxt's name of the venue whose orders and
-    balances are compared, `exchange_url` where it is found instead.
+    balances are compared, `exchange_url` where it is found instead. `besides` is what that account holds for other
+    purposes; `balances: false` leaves balances out, for an account that others trade with too.
     """
 
     strategy_id: Name
@@ -94,11 +108,18 @@ class WatchedStrategy(_Part):
     freqtrade: Address | None = None
     exchange: Name | None = None
     exchange_url: Address | None = None
+    balances: bool = True
+    besides: tuple[Holding, ...] = ()
 
     @property
     def bar(self) -> timedelta:
         """The length of its bars."""
         return Timeframe.parse(self.timeframe).delta
+
+    @property
+    def held_besides(self) -> dict[str, Decimal]:
+        """What `besides` says, by asset."""
+        return {asset: Decimal(number) for asset, _, number in (one.partition("=") for one in self.besides)}
 
 
 class Rule(_Part):

@@ -93,6 +93,11 @@ class Channels:
         self._channels = channels
         self._failed = failed or (lambda: None)
 
+    @property
+    def names(self) -> list[str]:
+        """What may be shown of the channels' addresses."""
+        return [channel.name for channel in self._channels]
+
     def send(self, message: Message) -> bool:
         """Send to all channels at once; False where there are some and none took it.
 
