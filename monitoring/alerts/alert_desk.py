@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+import structlog
 from pymongo.errors import PyMongoError
 
 from monitoring.alerts.alert_book import Event, due, merged, observe
@@ -11,6 +12,8 @@ from monitoring.alerts.alert_store import AlertStore
 from monitoring.alerts.verdict import Verdict
 from monitoring.watch_file import Alerts
 from schemas.monitor_documents import MonitorAlert
+
+_log = structlog.get_logger(__name__)
 
 Tell = Callable[[Sequence[Event]], bool]
 """Sends events as one message; False where no channel took it."""
@@ -40,6 +43,7 @@ class AlertDesk:
         self._alerts: dict[str, MonitorAlert] = {}
         self._unstored: set[str] = set()
         self._online = False
+        self._is_lost = False
 
     def turn(self, verdict: Verdict, now: datetime, *, store_answers: bool) -> list[Event]:
         """Bring the alerts up to a verdict, and return what was told.
@@ -73,8 +77,9 @@ class AlertDesk:
             self._alerts = {alert.alert_id: alert for alert in self._store.read()} | {
                 alert_id: self._alerts[alert_id] for alert_id in self._unstored
             }
-        except PyMongoError:
-            self._online = False
+            self._is_lost = False
+        except PyMongoError as error:
+            self._lose_store(error)
 
     def _store_late(self, mine: MonitorAlert) -> None:
         """Store what became of an alert while MongoDB was away; where another monitor has it now, wait a look."""
@@ -92,8 +97,8 @@ class AlertDesk:
         if self._online and alert.alert_id not in self._unstored:
             try:
                 kept = self._stored(alert)
-            except PyMongoError:
-                self._online = False
+            except PyMongoError as error:
+                self._lose_store(error)
             else:
                 self._alerts.pop(alert.alert_id, None)
                 if kept is not None:
@@ -118,8 +123,8 @@ class AlertDesk:
             return True
         try:
             return self._store.claim(alert)
-        except PyMongoError:
-            self._online = False
+        except PyMongoError as error:
+            self._lose_store(error)
             return True
 
     def _tell_all(self, events: Sequence[Event]) -> list[Event]:
@@ -141,9 +146,16 @@ class AlertDesk:
                     self._alerts[after.alert_id] = self._store.keep_told(after) or after
                 else:
                     self._store.release(before)
-            except PyMongoError:
-                self._online = False
+            except PyMongoError as error:
+                self._lose_store(error)
                 self._remember(after if taken else before)
+
+    def _lose_store(self, error: PyMongoError) -> None:
+        """Go on in memory until the next look. It is said once: that MongoDB is away is a problem of its own."""
+        self._online = False
+        if not self._is_lost:
+            self._is_lost = True
+            _log.warning("alerts_not_stored", reason=str(error).split(", full error")[0], then="kept in memory")
 
     def _remember(self, alert: MonitorAlert) -> None:
         self._alerts[alert.alert_id] = alert

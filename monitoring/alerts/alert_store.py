@@ -1,6 +1,7 @@
 """Keeps alerts in MongoDB: each change is made by one monitor, and each message is told by one."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
@@ -11,7 +12,8 @@ from schemas.monitor_documents import MonitorAlert
 CLAIM_S = 60
 """How long a monitor that died while telling keeps the others from telling, by the server's clock."""
 
-_UNCLAIMED = {"$expr": {"$lt": [{"$ifNull": ["$claimed_until", {"$toDate": 0}]}, "$$NOW"]}}
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_UNCLAIMED = {"$expr": {"$lt": [{"$ifNull": ["$claimed_until", _LONG_AGO]}, "$$NOW"]}}
 
 
 class AlertStore:
