@@ -89,10 +89,12 @@ def latencies(
         When they were read: a signal that nobody has seen counts against the limit when its time is over then.
     due_from : datetime or None
         From when on somebody waited for signals: when the bot saw its first one, or, without a bot, when the first
-        export ended. Older bars' signals count only where the bot saw them: what a catch-up exports of the past is
-        no latency. None: nobody did, and only signals that were seen count.
+        export ended. Signals of bars that had closed before count only where the bot saw them: what a catch-up
+        exports of the past is no latency. None: nobody did, and only signals that were seen count.
     """
-    awaited = [chain for chain in chains if chain.seen is not None or (due_from is not None and chain.ts >= due_from)]
+    awaited = [
+        chain for chain in chains if chain.seen is not None or (due_from is not None and chain.close >= due_from)
+    ]
     by_pair: dict[str, list[SignalChain]] = {}
     for chain in awaited:
         by_pair.setdefault(chain.pair, []).append(chain)
@@ -105,7 +107,7 @@ def figures(durations: Iterable[timedelta]) -> Figures | None:
     ranked = sorted(durations)
     if not ranked:
         return None
-    ms = [duration.total_seconds() * 1000 for duration in ranked]
+    ms = [duration / timedelta(milliseconds=1) for duration in ranked]
     p50, p95, p99, worst = (percentile(ms, percent) or 0.0 for percent in (50, 95, 99, 100))
     return Figures(len(ms), p50, p95, p99, worst)
 

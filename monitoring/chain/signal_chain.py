@@ -87,7 +87,7 @@ class SignalChain:
     def ms(self, stage: str) -> float | None:
         """Return how long after the bar's close a stage was reached, milliseconds."""
         duration = self.after_close(stage)
-        return None if duration is None else duration.total_seconds() * 1000
+        return None if duration is None else duration / timedelta(milliseconds=1)
 
     def after_close(self, stage: str) -> timedelta | None:
         """Return how long after the bar's close a stage was reached, to the microsecond."""

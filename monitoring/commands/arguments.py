@@ -1,6 +1,6 @@
 """Arguments that several commands take, and what is made of them: settings, a scope, the venue's account."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -42,6 +42,21 @@ def load_settings() -> Settings:
     return settings
 
 
+def span_of(db: Store, since: str | None, until: str | None) -> tuple[datetime, datetime]:
+    """Return the span that is meant, by default the last day.
+
+    Raises
+    ------
+    InputError
+        Where the times are in the wrong order.
+    """
+    end = parse_time(until, "--until") if until else server_time(db)
+    start = parse_time(since, "--since") if since else end - _DEFAULT_SPAN
+    if start >= end:
+        raise InputError(f"--since must lie before --until, found {start.isoformat()} and {end.isoformat()}.")
+    return start, end
+
+
 def scope_of(db: Store, strategy: str, consumer: str | None, tf: str, since: str | None, until: str | None) -> Scope:
     """Return which signals are meant.
 
@@ -50,8 +65,5 @@ def scope_of(db: Store, strategy: str, consumer: str | None, tf: str, since: str
     InputError
         Where the times are in the wrong order, or nobody can tell which bot is meant.
     """
-    end = parse_time(until, "--until") if until else server_time(db)
-    start = parse_time(since, "--since") if since else end - _DEFAULT_SPAN
-    if start >= end:
-        raise InputError(f"--since must lie before --until, found {start.isoformat()} and {end.isoformat()}.")
+    start, end = span_of(db, since, until)
     return Scope(strategy, consumer or find_consumer(db, strategy), Timeframe.parse(tf), start, end)

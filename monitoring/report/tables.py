@@ -1,9 +1,6 @@
-"""Lays chains and findings out, as tables for people and as plain values for machines."""
+"""Lays a reconciliation out, as text and tables for people and as plain values for machines."""
 
-from collections import Counter
-from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -11,53 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from monitoring.chain.reconciliation import Reconciliation
-from monitoring.chain.signal_chain import STAGES, SignalChain, percentile
 
-_PERCENTS = (50, 95, 100)
 _BALANCE_PARTS = ("held", "in_trades", "dust", "besides", "unexplained", "allowed")
-_TITLES = ("bars ms", "export ms", "seen ms", "order ms", "fill ms")
-
-
-def chains_object(chains: Sequence[SignalChain]) -> dict[str, Any]:
-    """Return every chain, and the percentiles of each stage, as plain JSON values."""
-    return {
-        "signals": [
-            {
-                "pair": chain.pair,
-                "ts": _iso(chain.ts),
-                "content": chain.content,
-                "decision": chain.decision,
-                "reason": chain.reason,
-                **{f"{stage}_ms": chain.ms(stage) for stage in STAGES},
-                "order_ids": [str(fill["order_id"]) for fill in chain.fills],
-            }
-            for chain in chains
-        ],
-        "stages_ms": {
-            stage: {f"p{percent}": percentile(_stage(chains, stage), percent) for percent in _PERCENTS}
-            for stage in STAGES
-        },
-        "decisions": dict(Counter(str(chain.decision or "no receipt") for chain in chains)),
-    }
-
-
-def chains_table(chains: Sequence[SignalChain]) -> Table:
-    """Return a row for each signal with the milliseconds from its bar's close to each stage, then percentiles."""
-    several = len({chain.pair for chain in chains}) > 1
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
-    for title in (["pair"] if several else []) + ["bar close (UTC)", "signal"]:
-        table.add_column(title, no_wrap=True)
-    for title in _TITLES:
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("decision", overflow="fold")
-    table.add_column("price", justify="right", no_wrap=True)
-    for chain in chains:
-        table.add_row(*([chain.pair] if several else []), *_cells(chain))
-    for percent in _PERCENTS:
-        label = {50: "median", 100: "slowest"}.get(percent, f"{percent} %")
-        figures = [_ms(percentile(_stage(chains, stage), percent)) for stage in STAGES]
-        table.add_row(*([""] if several else []), label, "", *figures, "", "", style="dim", end_section=percent == 0)
-    return table
 
 
 def reconciliation_object(result: Reconciliation) -> dict[str, Any]:
@@ -133,33 +85,6 @@ def _balances_table(result: Reconciliation) -> Table:
         amounts = (one.held, one.in_trades, one.dust, one.besides, one.unexplained)
         table.add_row(one.asset, *(f"{amount:,.8f}" for amount in amounts), style="red" if one.differs else None)
     return table
-
-
-def _cells(chain: SignalChain) -> list[str]:
-    decision = chain.decision or "no receipt"
-    price = ", ".join(_price(fill["price"].to_decimal()) for fill in chain.fills)
-    shown = f"{decision}: {chain.reason}" if chain.reason else decision
-    return [
-        f"{chain.close:%Y-%m-%d %H:%M}",
-        chain.content,
-        *(_ms(chain.ms(stage)) for stage in STAGES),
-        shown,
-        price or "–",
-    ]
-
-
-def _price(price: Decimal) -> str:
-    """A mean of several fills has more digits than anybody reads; small prices keep theirs."""
-    return f"{price:,.2f}" if price >= 100 else f"{price:.6g}"
-
-
-def _stage(chains: Sequence[SignalChain], stage: str) -> list[float]:
-    """The figures of signals that a bot has seen: what was exported before it began says nothing of its way."""
-    return [ms for chain in chains if chain.seen is not None and (ms := chain.ms(stage)) is not None]
-
-
-def _ms(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f}"
 
 
 def _iso(time: datetime) -> str:

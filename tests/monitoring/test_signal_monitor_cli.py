@@ -41,29 +41,6 @@ def monitor(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess
 
 
 @pytest.mark.usefixtures("traded")
-def test_latency_lists_each_signal_and_the_percentiles(command_env: dict[str, str]) -> None:
-    """A row for the signal, and the same figures as percentiles, since there is one signal."""
-    shown = monitor(command_env, "latency", "--strategy", "s", *SPAN)
-    assert shown.returncode == 0, shown.stderr
-    row = next(line for line in shown.stdout.splitlines() if "enter_long" in line)
-    assert row.split() == [
-        "2022-01-15",
-        "12:01",
-        "enter_long",
-        "–",
-        "80",
-        "540",
-        "1,100",
-        "1,180",
-        "entered",
-        "43,000.10",
-    ]
-    told = json.loads(monitor(command_env, "latency", "--strategy", "s", *SPAN, "--json").stdout)
-    assert told["stages_ms"]["filled"] == {"p50": 1180.0, "p95": 1180.0, "p100": 1180.0}
-    assert told["signals"][0]["order_ids"] == ["11"]
-
-
-@pytest.mark.usefixtures("traded")
 def test_reconcile_agrees_with_exit_code_0(command_env: dict[str, str]) -> None:
     """Everything fits."""
     shown = monitor(command_env, "reconcile", "--strategy", "s", *SPAN)
