@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from monitoring.alerts.alert_book import EventKind
 from monitoring.facts import Look
 from monitoring.metrics.export_counts import ExportCounts
 from monitoring.metrics.gauges import look_gauges, strategy_labels
@@ -18,7 +20,6 @@ from monitoring.metrics.signal_counts import SignalCounts
 from monitoring.problem import Problem, Severity
 
 _LOOK_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-ALERT_EVENTS = ("fired", "repeated", "over")
 
 
 class MonitorMetrics(Collector):
@@ -59,7 +60,7 @@ class MonitorMetrics(Collector):
         self._alert_failures = Counter(
             "quantflow_alert_failures", "Alerts that a channel did not take; they are tried again.", registry=None
         )
-        for event in ALERT_EVENTS:
+        for event in get_args(EventKind):
             for severity in (Severity.WARNING, Severity.CRITICAL):
                 self._alerts.labels(event, severity.name.lower())
         self.registry.register(self)
@@ -92,8 +93,8 @@ class MonitorMetrics(Collector):
         with self._lock:
             self._failures.inc()
 
-    def alert_sent(self, event: str, severity: Severity) -> None:
-        """Count an alert that was taken by a channel: it `fired`, was `repeated` or is `over`."""
+    def alert_sent(self, event: EventKind, severity: Severity) -> None:
+        """Count an alert that was told, by its kind of news; `passed` is what began and ended in quiet hours."""
         with self._lock:
             self._alerts.labels(event, severity.name.lower()).inc()
 
