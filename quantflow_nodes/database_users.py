@@ -84,11 +84,6 @@ def settle_user(db: Store, plan: UserPlan) -> Change:
     return "updated"
 
 
-def lets_everybody_in(db: Store) -> bool:
-    """Tell whether we act on this server without having signed in: then its users bind nobody."""
-    return not db.command("connectionStatus")["authInfo"]["authenticatedUsers"]
-
-
 def user_uri(admin_uri: str, database: str, user: str, password: str) -> str:
     """Return the address by which a user of a database connects: the admin's hosts and options, its own name.
 

@@ -19,6 +19,11 @@ def own_identity() -> dict[str, Any]:
     return {"host": f"{socket.gethostname()}/{boot}/{space}", "pid": os.getpid()}
 
 
+def own_user() -> str:
+    """Return whose process this is; the number where it has no name, as in many containers."""
+    return psutil.Process().username()
+
+
 def has_died(identity: Mapping[str, Any]) -> bool:
     """Tell whether a process of this host has ended; of another host nothing is known, so it counts as running."""
     return bool(identity["host"] == own_identity()["host"]) and not psutil.pid_exists(identity["pid"])

@@ -9,10 +9,10 @@ from typing import Any
 from quantflow_nodes.node import Ports, RunContext
 from quantflow_nodes.plan import Plan
 from quantflow_nodes.ports import Bars
-from quantflow_nodes.process_identity import has_died, own_identity
+from quantflow_nodes.process_identity import has_died, own_identity, own_user
 from schemas.collections import WORKFLOW_RUNS, Store
 from schemas.documents import LiveProgress, NodeRun, NodeState, RunState, WorkflowRun
-from schemas.mongo import server_time
+from schemas.mongo import server_time, signed_in_user
 from schemas.secrets import without_secrets
 
 _PACKAGES = ("quantflow", "numpy", "pandas", "ta-lib", "pymongo", "pydantic")
@@ -38,6 +38,8 @@ class RunRecord:
             state="running",
             started_at=server_time(db),
             **own_identity(),
+            user=own_user(),
+            mongo_user=signed_in_user(db),
             nodes={name: NodeRun(type=node.type, state="waiting") for name, node in plan.nodes.items()},
         )
         db[WORKFLOW_RUNS].insert_one(run.to_mongo())

@@ -261,7 +261,10 @@ class LiveProgress(Document):
 
 
 class WorkflowRun(Document):
-    """One run of a graph in `workflow_runs`: the graph as it was, the versions, the data it saw, each node's fate."""
+    """One run of a graph in `workflow_runs`: the graph as it was, the versions, the data it saw, each node's fate.
+
+    `user` is whose process it was on its host, `mongo_user` as whom it wrote, with the database that knows that user.
+    """
 
     run_id: Name
     name: Name
@@ -273,6 +276,8 @@ class WorkflowRun(Document):
     ended_at: UtcTime | None = None
     host: Name
     pid: int
+    user: str | None = None
+    mongo_user: str | None = None
     data_first: UtcTime | None = None
     data_last: UtcTime | None = None
     data_bars: int | None = None

@@ -154,6 +154,12 @@ def server_time(db: Store) -> datetime:
     return process_clock().at(time if time.tzinfo else time.replace(tzinfo=UTC))
 
 
+def signed_in_user(db: Store) -> str | None:
+    """Return as whom we write, such as research@quantflow; None where the server asks nobody."""
+    users = db.command("connectionStatus")["authInfo"]["authenticatedUsers"]
+    return f"{users[0]['user']}@{users[0]['db']}" if users else None
+
+
 @contextmanager
 def store_errors(settings: Settings) -> Iterator[None]:
     """Turn the driver's errors inside a `with` block into a StoreError or SettingsError without any password."""

@@ -11,7 +11,6 @@ from quantflow_nodes.commands.arguments import AsJson
 from quantflow_nodes.commands.console import out, print_json
 from quantflow_nodes.database_users import (
     UserPlan,
-    lets_everybody_in,
     plan_users,
     settle_role,
     settle_user,
@@ -21,7 +20,7 @@ from quantflow_nodes.secret_files import replaced_secret
 from schemas.collections import Store
 from schemas.console import configure_logging
 from schemas.errors import InputError
-from schemas.mongo import connect
+from schemas.mongo import connect, signed_in_user
 from schemas.roles import EVERY_COLLECTION, ROLES
 from schemas.settings import Settings
 
@@ -69,7 +68,7 @@ def roles(
         if secrets is None:
             _refuse_unkept(plans, settings)
         done = [_settle(db, plan, settings.mongo_uri.get_secret_value(), secrets) for plan in plans]
-        open_to_all = lets_everybody_in(db)
+        open_to_all = signed_in_user(db) is None
     if as_json:
         print_json({"database": settings.db, "authentication": not open_to_all, "users": done})
     else:
