@@ -51,7 +51,7 @@ def day(db: Store) -> Store:
 
 
 def test_the_facts_of_a_span_are_those_that_are_stored(day: Store) -> None:
-    """Of 238 closes since the first export two were not exported; each seventh entry was skipped; two alerts touch it."""
+    """Of 238 closes since the first export two were not exported; each seventh entry was skipped."""
     facts = facts_of(day)
     (one,) = facts.strategies
     assert (one.watched.consumer, one.watched.pairs) == ("bot", ("BTC/USDT", "ETH/USDT"))
