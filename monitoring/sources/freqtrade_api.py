@@ -45,14 +45,27 @@ class BotApi:
         Of the block `api_server` in the bot's config.
     timeout_s : float
         How long one answer is waited for.
+    transport : httpx.BaseTransport, optional
+        Stands in for the network.
     """
 
-    def __init__(self, url: str, user: str, password: SecretStr, *, timeout_s: float = 2.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        user: str,
+        password: SecretStr,
+        *,
+        timeout_s: float = 2.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         if not re.fullmatch(r"https?://[^/@\s]+/?", url):
             raise InputError(f"Freqtrade's address must look like http://127.0.0.1:8080, found {url!r}.")
         self.url = url.rstrip("/")
         self._client = httpx.Client(
-            base_url=f"{self.url}/api/v1", auth=(user, password.get_secret_value()), timeout=timeout_s
+            base_url=f"{self.url}/api/v1",
+            auth=(user, password.get_secret_value()),
+            timeout=timeout_s,
+            transport=transport,
         )
         self._closed = _ClosedTrades(self._get)
 

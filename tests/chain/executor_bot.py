@@ -252,12 +252,19 @@ class ExecutorBot:
 
 @contextmanager
 def executor_bot(
-    db: Store, settings: Settings, folder: Path, *, speed: float, symbols: str = "BTCUSDT", **more: Any
+    db: Store,
+    settings: Settings,
+    folder: Path,
+    *,
+    speed: float,
+    symbols: str = "BTCUSDT",
+    accounts: tuple[str, str] = ("--deposit", "USDT=100000"),
+    **more: Any,
 ) -> Iterator[ExecutorBot]:
     """Run a venue for the length of a `with` block, and give a bot that is not started yet."""
     arguments = [
         "--bars", "synthetic", "--symbol", symbols, "--start", "2022-01-20T12:00", "--speed", f"{speed:g}",
-        "--deposit", "USDT=100000", "--faults",
+        *accounts, "--faults",
     ]  # fmt: skip
     with running_venue(arguments) as venue:
         bot = ExecutorBot(db, settings, venue, venue_clock(venue), folder, **more)
