@@ -34,7 +34,7 @@ class OwnMongod:
         """Start it, and wait until it takes writes."""
         mongod = find_mongod(self.folder)
         arguments = ["--dbpath", str(self.folder), "--port", str(self.port), "--bind_ip", "127.0.0.1"]
-        arguments += ["--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"]
+        arguments += ["--nounixsocket", "--wiredTigerCacheSizeGB", "0.25", "--syncdelay", "1"]
         arguments += ["--replSet", self.members, "--oplogSize", "16"] if self.members else []
         self.process = subprocess.Popen(
             [str(mongod.path), *arguments],
