@@ -27,12 +27,18 @@ def message_of(events: Sequence[Event]) -> Message:
     if len(events) == 1:
         event = events[0]
         return Message(title_of(event), _body(event), severity)
-    begun = sum(event.kind not in _ENDED for event in events)
     lines = ["\n".join([f"{title_of(event)}. {text_of(event)}", *_marks(event)]) for event in events[:_SHOWN]]
     if len(events) > _SHOWN:
         lines.append(f"... and {len(events) - _SHOWN:,} more; `signal-monitor check` lists what is wrong now.")
-    word = severity.name if severity else "OVER"
-    return Message(f"{word}: {begun:,} problems, {len(events) - begun:,} over", "\n\n".join(lines), severity)
+    return Message(_title_of_many(events, severity), "\n\n".join(lines), severity)
+
+
+def _title_of_many(events: Sequence[Event], severity: Severity) -> str:
+    over = sum(event.kind in _ENDED for event in events)
+    if over == len(events):
+        return f"OVER: {over:,} problems"
+    also = f", {over:,} over" if over else ""
+    return f"{severity.name}: {len(events) - over:,} problems{also}"
 
 
 def title_of(event: Event) -> str:
