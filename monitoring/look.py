@@ -147,7 +147,7 @@ class Looker:
         """Return what the store told of a strategy, with what the others said."""
         name = name_of(watched)
         look = stored.looks.get(name)
-        silent = f"No answer came within {patience_s:g} s."
+        silent = f"No answer that could be used came within {patience_s:g} s."
         return replace(
             look or StrategyLook(watched),
             bot=self._bots.answer(name, BotHealth(None, error=silent)),

@@ -103,7 +103,7 @@ COLLECTIONS = (
     Collection(
         WORKFLOW_RUNS,
         "One document a run of a graph.",
-        (Index(("run_id",), unique=True), Index(("name", "started_at")), Index(("state",))),
+        (Index(("run_id",), unique=True), Index(("name", "started_at")), Index(("state", "started_at"))),
     ),
     Collection(
         MONITOR_ALERTS,

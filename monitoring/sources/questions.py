@@ -45,11 +45,14 @@ class Questions(Generic[T]):
         self._running[name] = self._pool.submit(question, *arguments)
 
     def answer(self, name: Hashable, unanswered: T | None = None) -> T | None:
-        """Return the newest answer; while a question is under way, `unanswered` where it is given."""
+        """Return the newest answer; of who was asked, `unanswered` while a question is under way or when it failed.
+
+        Without `unanswered` the newest answer is shown meanwhile, too.
+        """
         self._take(name)
         if name in self._running and unanswered is not None:
             return unanswered
-        return self._answers.get(name)
+        return self._answers.get(name, unanswered if name in self._asked_at else None)
 
     def keep_only(self, names: set[Hashable]) -> None:
         """Forget the answers of all others."""
