@@ -1,8 +1,10 @@
 """What a scrape reads is what looks found: each fact once, in base units, and nothing of what is no longer watched."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -242,3 +244,16 @@ def test_memory_is_that_of_the_span() -> None:
     found = scrape(metrics)
     assert found.value("quantflow_signal_stage_seconds_count", **STAGE, stage="filled") == 599
     assert found.value("quantflow_exports_total", strategy_id="btc_momentum", timeframe="1m") == 599
+
+
+def test_every_metric_is_in_the_docs(full: Scraped) -> None:
+    """docs/metrics.md lists each with its kind, its labels and its own sentence."""
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(quantflow_\w+)` \| (\w+) \| (.*?) \| (.*) \|$", page, re.MULTILINE)
+    served = set()
+    for family in full.families.values():
+        if family.name.startswith("quantflow_") and family.name != "quantflow_monitor_info":
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+            served.add((name, family.type, frozenset(labels), family.documentation))
+    assert {(name, kind, frozenset(re.findall(r"\w+", labels)), text) for name, kind, labels, text in listed} == served
