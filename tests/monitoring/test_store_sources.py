@@ -1,0 +1,74 @@
+"""What the store tells of itself, of bars and of the monitor's own load."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from chain_documents import NOON, opens
+from pymongo import MongoClient
+
+from monitoring.facts import BarGapFacts, SeriesHealth
+from monitoring.sources.query_count import QueryCount
+from monitoring.sources.series_health import Series, read_series_health
+from monitoring.sources.store_health import read_store_health
+from schemas.collections import BAR_GAPS, DAY_BARS, MINUTE_BARS, Store
+from schemas.mongo import open_client
+from schemas.settings import Settings
+
+BTC, ETH = "BINANCE:BTCUSDT", "BINANCE:ETHUSDT"
+
+
+@pytest.mark.mongo
+def test_a_store_that_answers_tells_its_time_and_kind(db: Store) -> None:
+    """The embedded server is a replica set; its clock is this machine's."""
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    answer = read_store_health(db, "mongodb://127.0.0.1/")
+    assert (answer.health.error, answer.health.is_replica_set, answer.has_streams) == (None, True, True)
+    assert answer.health.ping_ms is not None
+    assert 0 < answer.health.ping_ms < 2_000
+    assert before <= answer.at <= datetime.now(UTC)
+
+
+def test_a_store_that_is_away_is_a_sentence_without_the_password() -> None:
+    """Nothing is raised, and the time is this machine's."""
+    uri = "mongodb://reader:pass-word@127.0.0.1:9/"
+    with open_client(uri, "QUANTFLOW_MONGO_URI", serverSelectionTimeoutMS=50) as client:
+        db: Any = client["q"]
+        before = datetime.now(UTC)
+        answer = read_store_health(db, uri)
+    assert answer.health.ping_ms is None
+    assert (answer.health.error or "").startswith("MongoDB at mongodb://***@127.0.0.1:9/ did not answer")
+    assert "pass-word" not in repr(answer)
+    assert before <= answer.at <= datetime.now(UTC)
+
+
+@pytest.mark.mongo
+def test_commands_are_counted_by_name(settings: Settings) -> None:
+    """What an operation sends counts, further batches too; what the driver asks on its own does not."""
+    count = QueryCount()
+    uri = settings.mongo_uri.get_secret_value() if settings.mongo_uri else ""
+    with MongoClient[Any](uri, event_listeners=[count]) as client:
+        numbers = client[settings.db]["numbers"]
+        numbers.insert_many([{"number": number} for number in range(250)])
+        assert len(list(numbers.find(batch_size=100))) == 250
+        client.admin.command("ping")
+    sent = {name: many for name, many in count.sent.items() if name != "endSessions"}
+    assert sent == {"insert": 1, "find": 1, "getMore": 2, "ping": 1}
+    assert count.total == sum(count.sent.values())
+
+
+@pytest.mark.mongo
+def test_bars_are_as_old_as_their_newest_close(db: Store) -> None:
+    """By timeframe and symbol, with the gaps that are open; a symbol without bars has no age."""
+    db[MINUTE_BARS].insert_many([{"symbol": BTC, "datetime": opens(minute)} for minute in range(30)])
+    db[DAY_BARS].insert_many([{"symbol": BTC, "date": f"202201{day}"} for day in (12, 13, 14)])
+    gap = {"symbol": BTC, "timeframe": "1m", "updated_at": NOON}
+    for minute, state in ((9, "open"), (3, "open"), (5, "filled"), (7, "absent")):
+        db[BAR_GAPS].insert_one(gap | {"start": opens(minute), "end": opens(minute + 1), "state": state})
+    wanted = [Series(ETH, "1m"), Series(BTC, "1d"), Series(BTC, "1m")]
+    at = opens(31)
+    assert read_series_health(db, wanted, at) == (
+        SeriesHealth(BTC, "1d", datetime(2022, 1, 14, tzinfo=UTC), (12 * 60 + 31) * 60.0),
+        SeriesHealth(BTC, "1m", opens(29), 60.0, (BarGapFacts(opens(3), opens(4)), BarGapFacts(opens(9), opens(10)))),
+        SeriesHealth(ETH, "1m", None, None),
+    )
