@@ -64,6 +64,19 @@ class VenueLimitedError(VenueError):
     """The venue limits this machine or account: it is asked again when the time it named is over."""
 
 
+@dataclass(slots=True)
+class VenueLimits:
+    """Whether a venue limits this machine, and until when it wants to be left alone: known to all that ask it."""
+
+    noted_at: datetime | None = None
+    paused_until: float = 0.0  # by a steady clock
+
+    @property
+    def left_s(self) -> float:
+        """For how long nothing may be asked, in seconds."""
+        return self.paused_until - time.monotonic()
+
+
 class VenueAccount:
     """One account at one venue, over one client that is kept, and so loads the venue's markets once.
 
@@ -73,6 +86,8 @@ class VenueAccount:
         Without keys only `health` can be asked.
     now : callable
         The time by which limits are noted, aware; by default the process's clock.
+    limits : VenueLimits
+        Shared by those that ask the same venue.
 
     Raises
     ------
@@ -80,7 +95,9 @@ class VenueAccount:
         Where ccxt knows no such exchange, or the address is none.
     """
 
-    def __init__(self, keys: VenueKeys, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(
+        self, keys: VenueKeys, now: Callable[[], datetime] | None = None, limits: VenueLimits | None = None
+    ) -> None:
         import ccxt  # here, not above: it takes over half a second, which other commands need not pay
 
         if keys.exchange not in ccxt.exchanges:
@@ -96,8 +113,7 @@ class VenueAccount:
         # What these ask for serves nobody here, and wants a key that may do more than read.
         self._client.options |= {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False, "fetchCurrencies": False}
         self._now = process_clock().now if now is None else now
-        self._limited_at: datetime | None = None
-        self._paused_until = 0.0
+        self._limits = VenueLimits() if limits is None else limits
         self._ping_ms: float | None = None
 
     def close(self) -> None:
@@ -110,17 +126,17 @@ class VenueAccount:
         A venue that limits us has answered: `rate_limited_at` is when it did so last. While it wants to be left alone
         it is not asked.
         """
+        began = time.monotonic()
         try:
             with self._asking("its time"):
-                began = time.monotonic()
                 self._client.fetch_time()
-                self._ping_ms = (time.monotonic() - began) * 1000
+            self._ping_ms = (time.monotonic() - began) * 1000
         except VenueLimitedError:
-            pass
+            self._ping_ms = self._ping_ms or (time.monotonic() - began) * 1000
         except VenueError as error:
             self._ping_ms = None
-            return VenueHealth(None, self._limited_at, str(error))
-        return VenueHealth(self._ping_ms, self._limited_at)
+            return VenueHealth(None, self._limits.noted_at, str(error))
+        return VenueHealth(self._ping_ms, self._limits.noted_at)
 
     def book(self, pairs: Iterable[str], since: datetime, until: datetime, *, holdings: bool = True) -> VenueBook:
         """Return all orders of some pairs placed in [since, until), oldest first in each pair, and what is held.
@@ -175,7 +191,7 @@ class VenueAccount:
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
         """Turn ccxt's errors into sentences without address, signature or key; note limits, and keep to them."""
-        left_s = self._paused_until - time.monotonic()
+        left_s = self._limits.left_s
         if left_s > 0:
             raise VenueLimitedError(f"{self.name} limits our requests: it is asked again in {left_s:,.0f} s.")
         try:
@@ -206,11 +222,11 @@ class VenueAccount:
 
     def _note_limit(self) -> float:
         """Note a limit, and ask nothing until the time that the venue named is over: who goes on is banned."""
-        self._limited_at = self._now()
+        self._limits.noted_at = self._now()
         headers = self._client.last_response_headers or {}
         named = str(headers.get("Retry-After", ""))
         pause_s = min(max(float(named) if named.isdigit() else 10.0, _LEAST_PAUSE_S), _LONGEST_PAUSE_S)
-        self._paused_until = time.monotonic() + pause_s
+        self._limits.paused_until = time.monotonic() + pause_s
         return pause_s
 
 

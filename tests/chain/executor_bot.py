@@ -258,7 +258,7 @@ def executor_bot(
     *,
     speed: float,
     symbols: str = "BTCUSDT",
-    accounts: tuple[str, str] = ("--deposit", "USDT=100000"),
+    accounts: tuple[str, ...] = ("--deposit", "USDT=100000"),
     **more: Any,
 ) -> Iterator[ExecutorBot]:
     """Run a venue for the length of a `with` block, and give a bot that is not started yet."""

@@ -131,6 +131,8 @@ def test_a_stopped_bot_is_alive(freqtrade: Freqtrade) -> None:
         ("/ping", httpx.Response(404), "there is no REST API of Freqtrade"),
         ("/ping", httpx.Response(200, text="<html>"), "did not answer: "),
         ("/show_config", httpx.Response(500), "answered with the status 500."),
+        ("/show_config", httpx.Response(200, json=["of", "another", "program"]), "does not answer as Freqtrade's"),
+        ("/health", httpx.Response(200, json={"last_process": "yesterday"}), "does not answer as Freqtrade's"),
     ],
 )
 def test_health_never_raises(freqtrade: Freqtrade, path: str, broken: Any, sentence: str) -> None:
