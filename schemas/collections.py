@@ -1,5 +1,6 @@
 """Every collection with its indexes, declared once; `ensure_collections` makes them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -153,8 +154,17 @@ def ensure_collections(db: Store) -> list[str]:
             raise
         raise StoreError(
             f"The database {db.name} lacks collections or indexes, and this user may not make them: "
-            f"{str(error).split(', full error')[0]}. Run `quantflow db init` as the database's admin."
+            f"{without_command(str(error).split(', full error')[0])}. Run `quantflow db init` as the database's admin."
         ) from None
+
+
+def without_command(detail: str) -> str:
+    """Return a server's refusal with the command's name and collection in place of the whole command."""
+    return re.sub(r"to execute command \{ (\w+): (?:\"([^\"]+)\")?.*", _named_command, detail, flags=re.DOTALL)
+
+
+def _named_command(match: re.Match[str]) -> str:
+    return f"to {match[1]}" + (f" in {match[2]}" if match[2] else "")
 
 
 def _make_missing(db: Store) -> list[str]:

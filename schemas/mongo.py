@@ -14,7 +14,7 @@ from pymongo import MongoClient
 from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
 
 from schemas.clock import process_clock
-from schemas.collections import UNAUTHORIZED, Store, ensure_collections
+from schemas.collections import UNAUTHORIZED, Store, ensure_collections, without_command
 from schemas.embedded import EmbeddedServer
 from schemas.errors import QuantFlowError, SettingsError, StoreError
 from schemas.secrets import redact_uri, without_secrets
@@ -189,7 +189,7 @@ def sentence(error: PyMongoError, uri: str, variable: UriVariable) -> StoreError
     if code == _OUT_OF_DISK or "No space left on device" in detail:
         return StoreError(f"{where} has no disk space left. What was stored is kept. Free some space and run it again.")
     if code in (_AUTHENTICATION_FAILED, UNAUTHORIZED):
-        return StoreError(f"{where} refused this user: {_without_command(detail)}. Check user, password and roles.")
+        return StoreError(f"{where} refused this user: {without_command(detail)}. Check user, password and roles.")
     if isinstance(error, ConnectionFailure) or error.timeout:
         return StoreError(
             f"{where} did not answer: {detail}. Start it or set {variable}; {_WITHOUT_A_SERVER[variable]}. "
@@ -198,15 +198,6 @@ def sentence(error: PyMongoError, uri: str, variable: UriVariable) -> StoreError
     if isinstance(error, OperationFailure):
         return StoreError(f"{where} refused an operation: {detail}.")
     return StoreError(f"{where} failed: {detail}.")
-
-
-def _without_command(detail: str) -> str:
-    """Return a refusal with the command's name and collection in place of the whole command, which nobody can read."""
-    return re.sub(r"to execute command \{ (\w+): (?:\"([^\"]+)\")?.*", _named_command, detail, flags=re.DOTALL)
-
-
-def _named_command(match: re.Match[str]) -> str:
-    return f"to {match[1]}" + (f" in {match[2]}" if match[2] else "")
 
 
 def _cause(error: PyMongoError) -> tuple[int | None, str]:

@@ -3,6 +3,7 @@
 import secrets
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from schemas.mongod_binary import find_mongod
 
 ADMIN = "admin"
 REPLICA_SET = "locked"
-_STARTED_WITHIN = 400
+_STARTED_WITHIN_S = 30
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ def auth_server(folder: Path) -> Iterator[AuthServer]:
         "--setParameter": "diagnosticDataCollectionEnabled=false",
     }  # fmt: skip
     arguments = [str(part) for option in options.items() for part in option]
-    process = subprocess.Popen([str(mongod.path), "--auth", "--nounixsocket", *arguments], env=mongod.environment)
+    process = subprocess.Popen(
+        [str(mongod.path), "--auth", "--nounixsocket", *arguments], env=mongod.environment, stdout=subprocess.DEVNULL
+    )
     try:
         server = AuthServer(port, f"planted-admin-{secrets.token_hex(8)}")
         _make_admin(server)
@@ -69,9 +72,10 @@ def _make_admin(server: AuthServer) -> None:
         f"mongodb://127.0.0.1:{server.port}/?directConnection=true", serverSelectionTimeoutMS=30_000
     ) as client:
         client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [member]})
-        for _ in range(_STARTED_WITHIN):
-            if client.admin.command("hello")["isWritablePrimary"]:
-                break
+        deadline = time.monotonic() + _STARTED_WITHIN_S
+        while not client.admin.command("hello")["isWritablePrimary"]:
+            assert time.monotonic() < deadline, "the replica set has no primary"
+            time.sleep(0.02)
         client.admin.command("createUser", ADMIN, pwd=server.admin_password, roles=["root"])
 
 
