@@ -47,13 +47,11 @@ def lead(facts: SpanFacts) -> str:
     signals = sum(len(one.chains) for one in facts.strategies)
     findings = sum(len(one.reconciliation.findings) for one in facts.strategies if one.reconciliation is not None)
     lasting = sum(1 for alert in facts.alerts if alert.over_at is None)
-    exported = _ratio(
-        sum(one.research.closes_exported for one in facts.strategies),
-        sum(one.research.closes for one in facts.strategies),
-    )
+    closes = sum(one.research.closes for one in facts.strategies)
+    exported = _ratio(sum(one.research.closes_exported for one in facts.strategies), closes)
     return (
         f"{_count(len(facts.strategies), 'strategy', 'strategies')} gave {_count(signals, 'signal', 'signals')}; "
-        f"{exported} of the closes were exported. "
+        f"{f'{exported} of the closes were exported' if closes else 'no close was due for export'}. "
         f"{_count(findings, 'finding', 'findings')} in the reconciliation, "
         f"{_count(len(facts.alerts), 'alert', 'alerts')}{f' ({lasting:,} still on)' if lasting else ''}, "
         f"{_count(len(facts.gaps), 'gap', 'gaps')} in the bars. Read at {_minute(facts.at)} UTC."
@@ -136,13 +134,17 @@ def _export_facts(one: StrategySpan) -> dict[str, str]:
     told = ", ".join(f"{count:,} {name}" for name, count in decisions.most_common())
     why = ", ".join(f"{count:,} {name}" for name, count in reasons.most_common(4))
     return {
-        "Closes exported": f"{_ratio(research.closes_exported, research.closes)} of {research.closes:,}",
+        "Closes exported": f"{_ratio(research.closes_exported, research.closes)} of {research.closes:,}"
+        if research.closes
+        else _NONE,
         "Exports": f"{research.exports:,}",
         "Signals written": f"{research.inserted:,} new, {research.changed:,} changed, {research.retracted:,} retracted",
         "Refused": f"{research.refused:,}",
         "Missing bars": f"{research.missing_bars:,}",
         "Export after close": f"p50 {duration(percentile(delays, 50))}, p95 {duration(percentile(delays, 95))}, "
-        f"worst {duration(max(delays, default=None))}",
+        f"worst {duration(max(delays))}"
+        if delays
+        else _NONE,
         "What the bot did": (told or _NONE) + (f" ({why})" if why else ""),
     }
 

@@ -23,23 +23,25 @@ def run(program: str, env: dict[str, str], folder: Path, *arguments: str) -> str
     return done.stdout
 
 
-def export_late(chain: LiveChain, ts: datetime, bars: int) -> None:
-    """Write an entry so many bars after its bar's close, as a research side that was away does."""
+def export_late(chain: LiveChain, action: str, ts: datetime, bars: float) -> None:
+    """Write a signal so many bars after its bar's close, as a research side that was away does."""
     chain.wait(lambda: chain.clock.now() > ts + (1 + bars) * MINUTE.delta)
     now = chain.clock.now()
-    late = {"symbol": "BINANCE:BTCUSDT", "ts": ts, "action": "enter_long", "version": 1, "run_id": "test"}
+    late = {"symbol": "BINANCE:BTCUSDT", "ts": ts, "action": action, "version": 1, "run_id": "test"}
     chain.db[SIGNALS].insert_one(KEY | late | {"created_at": now, "updated_at": now})
 
 
 def test_a_round_trip_is_split_and_a_late_signal_is_a_skipped_trade(
     db: Store, settings: Settings, command_env: dict[str, str], tmp_path: Path
 ) -> None:
-    """Bought and sold once; then an entry comes four bars late, which the bot lets pass and the backtest trades."""
+    """Bought in time, sold most of a bar late; then an entry comes four bars late, which the bot lets pass."""
     with live_chain(db, settings, tmp_path) as chain:
-        entry, leave = chain.signal("enter_long"), chain.signal("exit_long")
+        entry = chain.signal("enter_long")
+        leave = entry + MINUTE.delta
+        export_late(chain, "exit_long", leave, bars=0.7)
         assert [chain.settled(ts)[0] for ts in (entry, leave)] == ["entered", "exited"]
         late = leave + MINUTE.delta
-        export_late(chain, late, bars=4)
+        export_late(chain, "enter_long", late, bars=4)
         assert chain.settled(late) == ("skipped", "expired")
         end = MINUTE.floor(chain.clock.now())
         source = ["--symbol", "BINANCE:BTCUSDT", "--exchange-url", chain.venue.url, "--since", "2022-01-20T00:00"]
@@ -57,6 +59,7 @@ def test_a_round_trip_is_split_and_a_late_signal_is_a_skipped_trade(
     quoted = [float(live["open_quoted"]), float(live["close_quoted"])]
     rates = [backtest["open_rate"], backtest["close_rate"]]
     assert parts["delay"] == pytest.approx(quoted[1] / quoted[0] * 0.999 / 1.001 - rates[1] / rates[0] * 0.999 / 1.001)
+    assert abs(quoted[1] / rates[1] - 1) > 1e-6  # the market went on in the meantime, and that is the delay
     assert parts["other_exit"] == 0.0
     assert abs(sum(parts.values()) - both["difference"]) < 1e-12
     assert abs(sum(told["totals"]["parts"].values()) - told["totals"]["difference"]) < 1e-12
