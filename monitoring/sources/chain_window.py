@@ -11,6 +11,7 @@ from schemas.timeframes import Timeframe
 
 Document = Mapping[str, Any]
 CHAIN_COLLECTIONS = (SIGNALS, SIGNAL_EXPORTS, SIGNAL_RECEIPTS, FILLS)
+_BATCH = 10_000  # a window in one answer: by default the first one holds 101 documents
 # What a document must have to be placed: other programs write here too. The first one decides how old it is.
 _TIMES = {
     SIGNALS: ("ts",),
@@ -51,7 +52,7 @@ class ChainWindow:
     def read(self, db: Store) -> None:
         """Let it hold exactly what is stored now."""
         for name in CHAIN_COLLECTIONS:
-            found = db[name].find(self.key.filter(name, self.start))
+            found = db[name].find(self.key.filter(name, self.start), batch_size=_BATCH)
             self._kept[name] = {one["_id"]: one for one in found if self._belongs(name, one)}
 
     def put(self, collection: str, document: Document) -> None:

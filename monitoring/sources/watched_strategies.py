@@ -98,7 +98,7 @@ def _series(db: Store, entry: WatchedStrategy, pairs: Iterable[str], run_ids: se
     if entry.symbols:
         return tuple(Series(symbol, _stored_timeframe(entry.timeframe)) for symbol in entry.symbols)
     runs = db[WORKFLOW_RUNS].find({"run_id": {"$in": sorted(run_ids)}}, {"graph.nodes": True})
-    read = {series for run in runs for series in _read_by(run["graph"]["nodes"].values())}
+    read = {series for run in runs for series in _read_by(run.get("graph") or {})}
     if read:
         return tuple(sorted(read))
     own = {"strategy_id": entry.strategy_id, "timeframe": entry.timeframe}
@@ -109,10 +109,11 @@ def _series(db: Store, entry: WatchedStrategy, pairs: Iterable[str], run_ids: se
     return tuple(Series(symbol, _stored_timeframe(entry.timeframe)) for symbol in sorted(symbols))
 
 
-def _read_by(nodes: Iterable[Mapping[str, Any]]) -> set[Series]:
-    """Return the bars that the nodes of a stored graph read."""
-    given = [node["params"] for node in nodes if node["type"] == "read_bars"]
-    read = {Series(symbol, params.get("timeframe", "1m")) for params in given for symbol in params["symbols"]}
+def _read_by(graph: Mapping[str, Any]) -> set[Series]:
+    """Return the bars that a stored graph reads."""
+    nodes = (graph.get("nodes") or {}).values()
+    given = [node.get("params") or {} for node in nodes if node.get("type") == "read_bars"]
+    read = {Series(symbol, params.get("timeframe", "1m")) for params in given for symbol in params.get("symbols", ())}
     return {series for series in read if series.timeframe in _STORED_TIMEFRAMES}
 
 

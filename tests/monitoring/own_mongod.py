@@ -32,6 +32,7 @@ class OwnMongod:
 
     def start(self) -> None:
         """Start it, and wait until it takes writes."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         mongod = find_mongod(self.folder)
         arguments = ["--dbpath", str(self.folder), "--port", str(self.port), "--bind_ip", "127.0.0.1"]
         arguments += ["--nounixsocket", "--wiredTigerCacheSizeGB", "0.25", "--syncdelay", "1"]
