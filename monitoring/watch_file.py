@@ -189,10 +189,11 @@ class GapOpen(Rule):
 
 
 class Differs(Rule):
-    """Signals, receipts, fills, Freqtrade's trades, the venue's orders or balances do not agree."""
+    """Signals, receipts, fills, Freqtrade's trades, the venue's orders or balances of this last time do not agree."""
 
     severity: RuleSeverity = Severity.CRITICAL
     every: Duration = timedelta(minutes=1)
+    within: Duration = timedelta(days=1)
 
 
 class Silent(Rule):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -42,7 +42,7 @@ def open_witnesses(settings: Settings, file: WatchFile) -> Iterator[Witnesses]:
         Where the watch file names a bot and the settings hold no password for it, or a venue that ccxt does not know.
     """
     with ExitStack() as stack:
-        opened = _Opened(settings, stack)
+        opened = _Opened(settings, file.rules.reconciliation.within, stack)
         for watched in file.strategies:
             opened.open(watched)
         yield Witnesses(opened.bot_health, opened.venue_health, opened.reconcile)
@@ -54,8 +54,8 @@ class _Opened:
     ccxt's clients are not made for several threads, and a long list of orders must not make the venue seem slow.
     """
 
-    def __init__(self, settings: Settings, stack: ExitStack) -> None:
-        self._settings, self._stack = settings, stack
+    def __init__(self, settings: Settings, within: timedelta, stack: ExitStack) -> None:
+        self._settings, self._within, self._stack = settings, within, stack
         self._has_keys = settings.exchange_key is not None and settings.exchange_secret is not None
         self._lock = Lock()
         self._bots: dict[Hashable, BotApi] = {}
@@ -105,7 +105,9 @@ class _Opened:
             balances=watched.balances and bot is not None,
             besides=watched.held_besides,
         )
-        return Reconciler(watched.strategy_id, watched.consumer or "", Timeframe.parse(watched.timeframe), sides)
+        return Reconciler(
+            watched.strategy_id, watched.consumer or "", Timeframe.parse(watched.timeframe), sides, span=self._within
+        )
 
     def _bot(self, watched: WatchedStrategy) -> "BotApi":
         from monitoring.sources.freqtrade_api import BotApi  # here, not above: httpx takes a while to import
