@@ -50,7 +50,8 @@ class VenueBook:
 class BotOrder:
     """An order as Freqtrade's database has it; `tag` is the text that names its signal, where one caused it.
 
-    `fee_base` is what the venue kept of the base asset, as far as Freqtrade knows.
+    `fee_base` is what the venue kept of the base asset, as far as Freqtrade knows. A stop may rest at the venue for as
+    long as its trade is open.
     """
 
     order_id: str
@@ -61,6 +62,7 @@ class BotOrder:
     updated_at: datetime
     tag: str | None = None
     fee_base: Decimal = Decimal(0)
+    is_stop: bool = False
 
     @property
     def base_change(self) -> Decimal:

@@ -97,9 +97,18 @@ class Orders:
         settled = self.span.settled
         pairs = {pair for (pair, _), fill in self.fills.items() if fill["filled_at"] >= settled}
         pairs |= {one["pair"] for one in positions if one["updated_at"] >= settled}
-        pairs |= {pair for (pair, _), (_, order) in self.of_bot.items() if self.is_on_its_way(order)}
+        pairs |= {key[0] for key, (_, order) in self.of_bot.items() if self._moves(key, order)}
         changed = {pair for (pair, _), order in self.of_venue.items() if order.updated_at >= settled}
         return pairs, pairs | changed
+
+    def _moves(self, key: OrderKey, order: BotOrder) -> bool:
+        """Whether an order of Freqtrade may have changed what is held, and not all know it yet."""
+        last = self.last_word(key)
+        if max(order.updated_at, last.updated_at) >= self.span.settled:
+            return True
+        if not order.is_open:
+            return False
+        return last.amount > 0 if key in self.of_venue else not order.is_stop
 
     @property
     def _trades_short(self) -> bool:

@@ -87,8 +87,8 @@ def reconcile(
     """Return what does not fit among stored documents, and between them, Freqtrade and the venue.
 
     What may still be on its way is no finding: a signal whose time is not over, and whatever happened from
-    `span.settled` on. An order that is open is on its way for as long as it is; the positions and balances of its pair
-    are compared when it has ended.
+    `span.settled` on. An order that is open is on its way for as long as it is; where it may have executed something,
+    the positions and balances of its pair are compared when it has ended.
 
     Parameters
     ----------

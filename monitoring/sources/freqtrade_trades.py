@@ -109,6 +109,7 @@ def _order(trade: Mapping[str, Any], order: Mapping[str, Any]) -> BotOrder:
         updated_at=max(placed, read_time(filled)) if filled else placed,
         tag=order.get("ft_order_tag") or trade.get("enter_tag" if is_entry else "exit_reason"),
         fee_base=_fee_base(trade, order, is_entry=is_entry),
+        is_stop=order["ft_order_side"] == _STOP_ORDER,
     )
 
 

@@ -4,6 +4,8 @@ import json
 import shutil
 import socket
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -25,6 +27,7 @@ from monitoring.sources.freqtrade_api import BotApi
 from monitoring.sources.venue_account import VenueAccount, VenueKeys
 from quantflow_nodes.freqtrade_bot import PAPER_KEY, PAPER_SECRET
 from quantflow_nodes.freqtrade_folder import rest_api
+from quantflow_nodes.programs import clean_environment
 from schemas.collections import FILLS, POSITIONS, SIGNAL_RECEIPTS
 from schemas.embedded import EmbeddedServer, temporary_server
 from schemas.mongo import connect
@@ -70,6 +73,26 @@ class Chain:
                 return seen
             assert time.monotonic() < deadline, f"{kinds or 'agreement'} was not seen, but {seen}"
             time.sleep(POLL_S)
+
+    def command(self, since: datetime, *arguments: str, password: str = PASSWORD) -> subprocess.CompletedProcess[str]:
+        """Run `signal-monitor reconcile` with all sides, as a user does."""
+        assert self.bot.settings.mongo_uri is not None
+        environment = {
+            "QUANTFLOW_MONGO_URI": self.bot.settings.mongo_uri.get_secret_value(),
+            "QUANTFLOW_DB": self.bot.settings.db,
+            "QUANTFLOW_REPLAY_CLOCK": str(self.bot.clock),
+            "QUANTFLOW_EXCHANGE_KEY": PAPER_KEY,
+            "QUANTFLOW_EXCHANGE_SECRET": PAPER_SECRET,
+            "QUANTFLOW_FREQTRADE_PASSWORD": password,
+            "NO_COLOR": "1",
+        }
+        sides = ["--freqtrade", self.api.url, "--exchange-url", self.bot.venue.url]
+        scope = ["--strategy", STRATEGY_ID, "--since", since.isoformat()]
+        command = [sys.executable, "-c", "from monitoring.cli import main; main()", "reconcile", *scope, *sides]
+        return subprocess.run(
+            [*command, *arguments],
+            env=clean_environment(environment), capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
 
     def order(self, side: str, amount: float) -> str:
         """Order something at the venue by hand, beside the bot."""
@@ -149,6 +172,38 @@ def test_a_round_trip_agrees_on_every_side(chain: Chain) -> None:
     assert (flat.fills, flat.freqtrade_orders, flat.venue_orders, flat.positions) == (2, 2, 2, 0)
     assert flat.balances[0].held == flat.balances[0].dust > 0
     assert flat.not_compared == ()
+
+
+def test_the_command_compares_all_sides(chain: Chain) -> None:
+    """A line for Freqtrade, one for each balance, and what is summed up; a wrong password is a sentence and code 4."""
+    since = chain.begin()
+    chain.bot.enter()
+    chain.becomes(since)
+    shown = chain.command(since)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    lines = shown.stdout.splitlines()
+    assert lines[0] == "Freqtrade  1 orders of that time, 1 pairs in position"
+    assert lines[1].split() == [
+        "balance",
+        "at",
+        "the",
+        "venue",
+        "in",
+        "trades",
+        "dust,",
+        "fees",
+        "besides",
+        "unexplained",
+    ]
+    assert lines[2].startswith("BTC ")
+    assert lines[-1] == "1 signals, 1 receipts, 1 fills, 1 orders at the venue: nothing missing, nothing double."
+    told = json.loads(chain.command(since, "--besides", "BTC=1", "--json").stdout)
+    assert [one["kind"] for one in told["findings"]] in (["balance differs"], [])  # not while the last order is young
+    assert told["balances"][0]["besides"] == "1"
+    refused = chain.command(since, password="of-another-bot")
+    assert refused.returncode == 4
+    assert "refused this user: set QUANTFLOW_FREQTRADE_USER" in refused.stderr
+    assert "of-another-bot" not in refused.stderr + refused.stdout
 
 
 def test_an_order_placed_beside_the_bot_is_found_and_so_is_what_it_left(chain: Chain) -> None:

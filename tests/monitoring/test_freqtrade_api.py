@@ -230,7 +230,7 @@ def test_the_order_of_a_stop_is_an_exit(freqtrade: Freqtrade) -> None:
     """Freqtrade calls its side 'stoploss'."""
     freqtrade.closed = [trade(1, 0, orders=[order("11", "buy", 1.0, 0), order("12", "stoploss", 1.0, 1)])]
     (told,) = api(freqtrade).trades(NOON, NOON + timedelta(hours=1))
-    assert [one.side for one in told.orders] == ["buy", "sell"]
+    assert [(one.side, one.is_stop) for one in told.orders] == [("buy", False), ("sell", True)]
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://bot", "http://user:secret@bot:8080", "http://bot/api"])

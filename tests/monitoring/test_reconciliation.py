@@ -285,6 +285,18 @@ def test_positions_are_compared_when_nothing_of_their_pair_is_on_its_way() -> No
     assert kinds(BOUGHT, None, adding, positions=[position("0.4")]) == []
 
 
+def test_an_order_that_rests_and_has_executed_nothing_holds_nothing_up() -> None:
+    """A stop lies at the venue for as long as its trade is open; so may an entry far from the market."""
+    stop = replace(bot_order("13", "sell", "0", None), is_open=True, is_stop=True)
+    resting = order("13", "sell", "0", is_open=True)
+    guarded = (trade(bot_order("11", "buy"), stop, closed=False),)
+    assert kinds(BOUGHT, None, guarded, positions=[position("0.4")]) == ["position differs"]
+    far = (trade(bot_order("11", "buy"), replace(stop, is_stop=False), closed=False),)
+    assert kinds(BOUGHT, (ORDERS[0], resting), far, positions=[position("0.4")]) == ["position differs"]
+    partly = replace(resting, amount=Decimal("0.1"))
+    assert kinds(BOUGHT, (ORDERS[0], partly), far, positions=[position("0.4")]) == []
+
+
 def test_a_finding_has_the_same_subject_each_time() -> None:
     """Kind, pair, signal and order tell it from others; its numbers may change."""
     found = Finding("order without fill", PAIR, NOON, "whatever", "11")
