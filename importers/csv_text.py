@@ -51,6 +51,10 @@ def header_shape(data: bytes, where: str) -> CsvShape:
     names = tuple(name.strip().strip('"').lower() for name in header.split(delimiter))
     missing = [name for name in OHLCV if names.count(name) != 1]
     times = [name for name in names if name in TIME_NAMES]
+    if (missing or not times) and ("\0" in header or "\N{REPLACEMENT CHARACTER}" in header):
+        raise InputError(
+            f"{where} is no CSV: its first line holds bytes that are no UTF-8 text. Check --path and --source."
+        )
     if missing or not times:
         wanted = ([] if times else ["one of " + ", ".join(TIME_NAMES)]) + missing
         raise InputError(
@@ -177,7 +181,8 @@ def _table(data: bytes, shape: CsvShape, where: str) -> tuple[pa.Table, list[Rej
             ),
         )
     except pa.ArrowInvalid as error:
-        raise InputError(f"{where} can not be read as a CSV: {str(error)[:200]}. Nothing of it was imported.") from None
+        reason = "it is no UTF-8 text" if "UTF8" in str(error) else "its lines are no rows of values"
+        raise InputError(f"{where} can not be read as a CSV: {reason}. Nothing of it was imported.") from None
     return table, skipped
 
 

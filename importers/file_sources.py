@@ -155,9 +155,8 @@ def freqtrade_batches(path: Path, series: FileSeries) -> Iterator[Batch]:
     try:
         frame = feather.read_feather(path)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(
-            f"{path} is torn or no feather file: {str(error)[:200]}. Nothing of it was imported."
-        ) from None
+        system = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+        raise InputError(f"{path} is torn or no feather file{system}. Nothing of it was imported.") from None
     missing = [name for name in ("date", *OHLCV) if name not in frame]
     if missing:
         raise InputError(f"{path} has no column {', '.join(missing)}, found {', '.join(map(str, frame.columns))}.")

@@ -1,5 +1,6 @@
 """Reads one-minute bars from a CSV or a Freqtrade feather file, and says which row can not be used and why."""
 
+import gzip
 import re
 import zlib
 from pathlib import Path
@@ -66,7 +67,7 @@ def _read(path: Path) -> pd.DataFrame:
     except pd.errors.EmptyDataError:
         raise StartError(f"{path} is empty; a header and one-minute bars are needed.") from None
     except (OSError, EOFError, zlib.error, ValueError, pd.errors.ParserError) as error:
-        raise StartError(f"{path} can not be read as one-minute bars: {error}.") from None
+        raise StartError(f"{path} can not be read as one-minute bars: {_reason(path, error)}.") from None
     frame.columns = [str(name).strip().lower() for name in frame.columns]
     missing = [name for name in VALUE_COLUMNS if name not in frame.columns]
     if missing:
@@ -75,6 +76,28 @@ def _read(path: Path) -> pd.DataFrame:
             f"Found: {', '.join(frame.columns)}."
         )
     return frame
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Return why a file can not be read, in words of files and lines rather than of the parser."""
+    if isinstance(error, gzip.BadGzipFile):
+        return "its name says that it is packed by gzip, and it is not"
+    if isinstance(error, EOFError | zlib.error):
+        return "it is torn, its packed content is not whole"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if path.suffix == ".feather":
+        return "it is torn, or no feather file"
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is no text, byte {error.start + 1} is 0x{error.object[error.start]:02x}. A CSV was needed"
+    # The parser counts records from 0 where a quote is open, and lines from 1 where there are too many fields.
+    open_quote = re.search(r"EOF inside string starting at row (\d+)", str(error))
+    if open_quote:
+        return f"line {int(open_quote[1]) + 1} opens a quote that no line closes"
+    fields = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+    if fields:
+        return f"line {fields[2]} has {fields[3]} values where there are {fields[1]} columns"
+    return "it is no CSV"
 
 
 def _times(path: Path, frame: pd.DataFrame) -> Ints:

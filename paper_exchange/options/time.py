@@ -79,17 +79,35 @@ def make_clock(
     Standing, it stands at `start` or at the end of the bars; running, it runs from `start` or from the
     first bar and comes to stand at the end of the bars; on wall time it is the machine's. It is at `start`
     when the machine's time is `origin_ms`, or now.
+
+    Raises
+    ------
+    StartError
+        Where the clock would stand outside of all bars: there nothing can ever be bought or sold.
     """
     first = min(market.tape.first_ms for market in markets.values())
     last = max(market.tape.end_ms for market in markets.values())
     if on_wall_time and speed in (0, 1):
-        return WallClock() if speed == 1 else StandingClock(WallClock().now_ms())
+        return WallClock() if speed == 1 else _standing(WallClock().now_ms(), first, last)
     if on_wall_time:
         raise StartError(f"--start now needs --speed 1 (or 0), found {speed:g}.")
     at = parse_time("--start", start) if start else (last if speed == 0 else first)
     if speed == 0:
-        return StandingClock(at)
+        return _standing(at, first, last)
     return RunningClock(at, speed, stop_ms=max(last, at), wall_ms=origin_ms)
+
+
+def _standing(at_ms: int, first_ms: int, last_ms: int) -> StandingClock:
+    if not first_ms <= at_ms <= last_ms:
+        raise StartError(
+            f"--start is where the clock stands, and found is {_minute(at_ms)}; the bars go from {_minute(first_ms)} to "
+            f"{_minute(last_ms)}. Name a time between them, or leave --start out to stand at their end."
+        )
+    return StandingClock(at_ms)
+
+
+def _minute(ms: int) -> str:
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def parse_time(option: str, value: str) -> int:

@@ -69,8 +69,10 @@ def test_plain_and_packed_csv_are_the_same(tmp_path: Path) -> None:
         (gzip.compress(b"", mtime=0), "is empty"),
         (gzip.compress(CSV, mtime=0)[:-30], "is torn"),
         (gzip.compress(CSV, mtime=0)[:-8] + b"\0" * 8, "is torn"),  # a wrong checksum
-        (b"\x00\x01\x02\xff" * 50, "has no column"),
-        (b"time,open,high,low,close,volume\n\xff\xfe,1,1,1,1,1\n", "can not be read as a CSV"),
+        (b"\x00\x01\x02\xff" * 50, "is no CSV: its first line holds bytes that are no UTF-8 text"),
+        (b"\x89PNG\r\n\x1a\n\x00", "is no CSV: its first line"),
+        (b"a,b\n1,2\n", "has no column"),
+        (b"time,open,high,low,close,volume\n\xff\xfe,1,1,1,1,1\n", "can not be read as a CSV: it is no UTF-8 text"),
     ],
 )
 def test_a_file_that_is_none_gives_a_sentence(tmp_path: Path, data: bytes, part: str) -> None:

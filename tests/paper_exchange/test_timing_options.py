@@ -70,6 +70,16 @@ def test_a_clock_with_an_origin_is_where_its_line_has_come_to() -> None:
     assert clock.mapping.venue_at(1_790_000_010_000 * 10**6) == NEW_YEAR_MS + MINUTE_MS
 
 
+@pytest.mark.parametrize("start", ["2021-12-31T23:59", "2022-01-01T01:01", "now"])
+def test_a_clock_that_would_stand_outside_of_the_bars_is_refused(start: str) -> None:
+    """At its edges it may stand; beyond, nothing could ever be bought or sold, and nobody would know why."""
+    markets = {"BTCUSDT": market_of(tape_of([(m, 100, 100, 100, 100, 5) for m in range(60)]))}
+    for edge, minute in (("2022-01-01", 0), ("2022-01-01T01:00", 60)):
+        assert make_clock(markets, 0, edge, on_wall_time=False).now_ms() == NEW_YEAR_MS + minute * MINUTE_MS
+    with pytest.raises(StartError, match="the bars go from 2022-01-01 00:00 UTC to 2022-01-01 01:00 UTC"):
+        make_clock(markets, 0, start, on_wall_time=start == "now")
+
+
 def test_bars_that_do_not_reach_the_present_are_refused() -> None:
     """A venue whose market is over before it opens would be silent without a reason."""
     markets = {"BTCUSDT": market_of(tape_of([(0, 100, 100, 100, 100, 5)]))}

@@ -112,6 +112,26 @@ def test_a_missing_or_torn_file_is_refused(tmp_path: Path) -> None:
             read_tape(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("bars.csv", b"\x89PNG\r\n\x1a\n\0\0", "it is no text, byte 1 is 0x89. A CSV was needed."),
+        ("bars.csv", f"{HEADER}\n1,2,3\n1,2,3,4,5,6,7,8\n".encode(), "line 3 has 8 values where there are 6 columns."),
+        ("bars.csv", f'{HEADER}\n2022-01-01,"1,2,3,4,5\n'.encode(), "line 2 opens a quote that no line closes."),
+        ("bars.csv.gz", b"PK\3\4aaaa", "its name says that it is packed by gzip, and it is not."),
+        ("bars.csv.gz", gzip.compress(b"a" * 99)[:-12], "it is torn, its packed content is not whole."),
+        ("bars.feather", b"garbage", "it is torn, or no feather file."),
+    ],
+)
+def test_a_foreign_file_is_refused_in_words_of_files(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    """Not in those of the parser that failed."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(StartError) as refused:
+        read_tape(path)
+    assert str(refused.value) == f"{path} can not be read as one-minute bars: {reason}"
+
+
 def test_values_finer_than_the_venue_writes_are_counted(tmp_path: Path) -> None:
     """Float noise behind the eighth decimal is rounded away."""
     tape, rounded = read_tape(write(tmp_path, HEADER, "2022-01-01,1,1,1,1,218102.59507500002"))
