@@ -100,7 +100,7 @@ def make_clock(
 def _standing(at_ms: int, first_ms: int, last_ms: int) -> StandingClock:
     if not first_ms <= at_ms <= last_ms:
         raise StartError(
-            f"--start is where the clock stands, and found is {_minute(at_ms)}; the bars go from {_minute(first_ms)} to "
+            f"--start is where the clock stands; found {_minute(at_ms)}, and the bars go from {_minute(first_ms)} to "
             f"{_minute(last_ms)}. Name a time between them, or leave --start out to stand at their end."
         )
     return StandingClock(at_ms)
