@@ -24,10 +24,13 @@ def _duration(value: object) -> object:
     match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)([smhd])", value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"a duration such as 90s, 5m, 1h or 2d was needed, found {value!r}")
-    length = timedelta(seconds=float(match[1]) * _UNITS[match[2]])
-    if not length:
-        raise ValueError(f"a duration above zero was needed, found {value!r}")
-    return length
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+
+
+def _above_zero(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("a duration above zero was needed, found '0s'")
+    return value
 
 
 def _clock_time(value: object) -> object:
@@ -78,7 +81,8 @@ def _holding(value: str) -> str:
     return f"{asset.upper()}={number}"
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Delay = Annotated[timedelta, BeforeValidator(_duration)]
+Duration = Annotated[Delay, AfterValidator(_above_zero)]
 DayTime = Annotated[time, BeforeValidator(_clock_time)]
 RuleSeverity = Annotated[Severity, BeforeValidator(_severity)]
 Bars = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -250,9 +254,13 @@ class QuietHours(_Part):
 
 
 class Alerts(_Part):
-    """How alerts go out; their addresses are a secret and come from QUANTFLOW_ALERT_URLS."""
+    """How alerts go out; their addresses are a secret and come from QUANTFLOW_ALERT_URLS.
+
+    A problem that is found again within `over_after` was never over, so that one which comes and goes is told once.
+    """
 
     repeat_after: Duration = timedelta(hours=1)
+    over_after: Delay = timedelta(minutes=1)
     quiet_hours: QuietHours | None = None
 
 

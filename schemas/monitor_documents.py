@@ -28,6 +28,8 @@ class MonitorAlert(Document):
         What it is now, and the worst that was told.
     told_at : datetime or None
         When it was told last; None where nobody was told, as in quiet hours.
+    gone_at : datetime or None
+        The look since which it was not found any more; when it has not been for long enough, it is over.
     over_at, ended : datetime, 'over' or 'unwatched', or None
         When and how it ended: it was judged and not found again, or nobody watched it any more.
     settled : bool
@@ -53,6 +55,7 @@ class MonitorAlert(Document):
     told_at: UtcTime | None = None
     told_severity: AlertSeverity | None = None
     times_told: int = Field(default=0, ge=0)
+    gone_at: UtcTime | None = None
     over_at: UtcTime | None = None
     ended: AlertEnd | None = None
     settled: bool = False

@@ -56,7 +56,9 @@ def word_of(severity: Severity) -> AlertSeverity:
     return "critical" if severity is Severity.CRITICAL else "warning"
 
 
-def observe(verdict: Verdict, alerts: Iterable[MonitorAlert], now: datetime) -> list[MonitorAlert]:
+def observe(
+    verdict: Verdict, alerts: Iterable[MonitorAlert], now: datetime, over_after: timedelta = timedelta(0)
+) -> list[MonitorAlert]:
     """Return the alerts that are new or not the same any more, as they are now; nothing is told by that yet.
 
     Parameters
@@ -67,6 +69,8 @@ def observe(verdict: Verdict, alerts: Iterable[MonitorAlert], now: datetime) -> 
         All that are not settled.
     now : datetime
         Time of the look.
+    over_after : timedelta
+        How long a problem must not have been found until it is over; its end is when that began.
     """
     lasting = {key_of(alert): alert for alert in alerts if alert.over_at is None}
     changed = []
@@ -75,14 +79,22 @@ def observe(verdict: Verdict, alerts: Iterable[MonitorAlert], now: datetime) -> 
         known = lasting.get(key)
         if known is None:
             changed.append(_opened(problem, key, now))
-        elif known.severity != word_of(problem.severity) or now - known.seen_at >= REFRESH_AFTER:
+        elif (
+            known.severity != word_of(problem.severity)
+            or known.gone_at is not None
+            or now - known.seen_at >= REFRESH_AFTER
+        ):
             seen = {"severity": word_of(problem.severity), "text": problem.text, "pair": problem.pair, "seen_at": now}
-            changed.append(known.model_copy(update=seen))
+            changed.append(known.model_copy(update=seen | {"gone_at": None}))
     for key, alert in lasting.items():
         if key in problems:
             continue
         if verdict.covers(key):
-            changed.append(_ended(alert, now, "over"))
+            gone_at = alert.gone_at or now
+            if now - gone_at >= over_after:
+                changed.append(_ended(alert, gone_at, "over"))
+            elif alert.gone_at is None:
+                changed.append(alert.model_copy(update={"gone_at": now}))
         elif now - alert.seen_at >= UNWATCHED_AFTER:
             changed.append(_ended(alert, now, "unwatched"))
     return changed
@@ -133,6 +145,7 @@ def merged(stored: MonitorAlert, mine: MonitorAlert) -> MonitorAlert:
             "seen_at": max(stored.seen_at, mine.seen_at),
             "severity": mine.severity,
             "text": mine.text,
+            "gone_at": mine.gone_at,
             "over_at": ended.over_at,
             "ended": ended.ended,
             "slot": stored.alert_id if ended.over_at is not None else stored.slot,

@@ -59,7 +59,7 @@ class AlertDesk:
         """
         self._online = store_answers
         self._read()
-        for alert in observe(verdict, list(self._alerts.values()), now):
+        for alert in observe(verdict, list(self._alerts.values()), now, self._settings.over_after):
             self._keep(alert)
         events = due(verdict, list(self._alerts.values()), now, self._settings)
         told = self._tell_all([claimed for event in events if (claimed := self._claimed(event)) is not None])

@@ -18,6 +18,7 @@ MINUTE = timedelta(minutes=1)
 LATE = Problem("signal_late", "1m", Severity.WARNING, "It was late.", NOON, "s")
 GONE = Problem("silent", "mongodb", Severity.CRITICAL, "MongoDB is away.", NOON)
 ALL = frozenset({Judged("signal_late", "s"), Judged("silent"), Judged("gap_open")})
+AT_ONCE = Alerts.model_validate({"over_after": "0s"})
 NIGHT: dict[str, Any] = {"start": "22:00", "end": "07:00"}
 
 
@@ -29,7 +30,7 @@ class Timeline:
     """A monitor without store and channels: what is due is told at once."""
 
     def __init__(self, alerts: Alerts | None = None, start: datetime = NOON) -> None:
-        self.settings, self.start = alerts or Alerts(), start
+        self.settings, self.start = alerts or AT_ONCE, start
         self.alerts: dict[str, MonitorAlert] = {}
 
     def look(self, minute: float, *problems: Problem, judged: frozenset[Judged] = ALL, taken: bool = True) -> list[str]:
@@ -40,7 +41,7 @@ class Timeline:
         self, minute: float, *problems: Problem, judged: frozenset[Judged] = ALL, taken: bool = True
     ) -> list[Event]:
         now, seen = self.start + minute * MINUTE, verdict(*problems, judged=judged)
-        self._keep(observe(seen, self.alerts.values(), now))
+        self._keep(observe(seen, self.alerts.values(), now, self.settings.over_after))
         events = due(seen, self.alerts.values(), now, self.settings)
         if taken:
             self._keep([alert for event in events for alert in event.after])
@@ -87,6 +88,27 @@ def test_a_problem_that_comes_back_is_a_new_one() -> None:
     ]
 
 
+def test_what_comes_and_goes_is_told_once() -> None:
+    """A graph that fails, is started and fails again: it is over when it has not been found for a minute."""
+    line = Timeline(Alerts())
+    assert line.look(0, LATE) == ["fired signal_late"]
+    assert [line.look(0.5), line.look(1.4), line.look(1.45, LATE), line.look(2), line.look(2.9)] == [[]] * 5
+    (over,) = line.events(3)
+    assert text_of(over) == "It ended 2022-01-15 12:02 UTC after 2 min. It was: It was late."
+
+
+def test_what_can_not_be_judged_meanwhile_is_over_later() -> None:
+    """The minute passes, but only a look that can tell ends it."""
+    line = Timeline(Alerts())
+    nobody: frozenset[Judged] = frozenset()
+    assert [line.look(0, LATE), line.look(1), line.look(5, judged=nobody), line.look(6)] == [
+        ["fired signal_late"],
+        [],
+        [],
+        ["over signal_late"],
+    ]
+
+
 def test_worse_is_told_at_once_and_better_is_not() -> None:
     """The repeat interval counts from then on; back to critical within it is no news."""
     line, worse = Timeline(), replace(LATE, severity=Severity.CRITICAL)
@@ -120,7 +142,7 @@ def test_another_monitors_strategies_are_left_alone() -> None:
 
 def at_night(let_through: str = "critical") -> Timeline:
     """It is 21:00, and quiet from 22:00 to 07:00 UTC."""
-    alerts = Alerts.model_validate({"quiet_hours": NIGHT | {"let_through": let_through}})
+    alerts = Alerts.model_validate({"over_after": "0s", "quiet_hours": NIGHT | {"let_through": let_through}})
     return Timeline(alerts, NOON.replace(hour=21))
 
 

@@ -35,7 +35,7 @@ class Monitor:
     messages: int = 0
 
     def __post_init__(self) -> None:
-        self.desk = AlertDesk(AlertStore(self.db), Alerts(), self._tell)
+        self.desk = AlertDesk(AlertStore(self.db), Alerts.model_validate({"over_after": "0s"}), self._tell)
 
     def _tell(self, events: Sequence[Event]) -> bool:
         if self.takes:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.mongo
 COMMAND = [sys.executable, "-c", "from monitoring.cli import main; main()"]
 PATIENCE_S = 30.0
 NOWHERE = {"QUANTFLOW_MONGO_URI": "mongodb://planted:hunter2@127.0.0.1:9/"}
-AT_ONCE = "rules: {silent: {after: 1s}}\n"
+AT_ONCE = "{rules: {silent: {after: 1s}}, alerts: {over_after: 1s}}"
 
 
 def export(db: Store, ago: timedelta) -> None:
@@ -101,15 +101,17 @@ def running(env: dict[str, str], out: Path, *arguments: str) -> Iterator[Running
 def test_kill_9_neither_repeats_nor_forgets(db: Store, env: dict[str, str], receiver: Receiver, tmp_path: Path) -> None:
     """Three monitors, the first two killed: research is told to be silent once, and to be back once."""
     export(db, timedelta(minutes=30))
-    with running(env, tmp_path / "1") as monitor:
+    watch = tmp_path / "watch.yaml"
+    watch.write_text(AT_ONCE)
+    with running(env, tmp_path / "1", "--watch", str(watch)) as monitor:
         monitor.wait(lambda: receiver.messages, "the message")
         monitor.kill()
-    with running(env, tmp_path / "2") as monitor:
+    with running(env, tmp_path / "2", "--watch", str(watch)) as monitor:
         monitor.looks(3)
         assert monitor.lines("alert") == []
         monitor.kill()
     export(db, timedelta(0))
-    with running(env, tmp_path / "3") as monitor:
+    with running(env, tmp_path / "3", "--watch", str(watch)) as monitor:
         monitor.wait(lambda: monitor.lines("alert"), "the end")
         monitor.looks(2)
     assert receiver.titles == ["CRITICAL: silent s research 1m", "OVER: silent s research 1m"]

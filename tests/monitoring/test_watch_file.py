@@ -95,7 +95,10 @@ def test_times_of_day_may_stand_without_quotes(tmp_path: Path) -> None:
             "alerts: {quiet_hours: {start: '22:00', end: '07:00', timezone: Mars}}",
             "a time zone such as UTC or Asia/Shanghai was needed, found 'Mars'.",
         ),
-        ("alerts: {urls: ['tgram://hunter2/1']}", "alerts.urls is unknown. Known are repeat_after, quiet_hours."),
+        (
+            "alerts: {urls: ['tgram://hunter2/1']}",
+            "alerts.urls is unknown. Known are repeat_after, over_after, quiet_hours.",
+        ),
         (
             "alerts: {repeat_after: 60}",
             "alerts.repeat_after: a duration such as 90s, 5m, 1h or 2d was needed, found 60.",
