@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 LOOP_BUDGET_S = 0.9  # a loop is never held for a second; what is left pays for the bot's own file
 _CLOSING_PATIENCE_S = 2.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_REMEMBERED_CLAIMS = timedelta(days=7)
+_REMEMBERED_CLAIMS_MS = 7 * 86_400_000
+_FORGOTTEN_EVERY_MS = 3_600_000
 _RECORDED = "trades recorded"
 _RECORDED_EVERY_MS = 60_000
 _OVERLAP = timedelta(hours=1)
@@ -77,7 +78,8 @@ class LiveTrading:
     ) -> None:
         self.consumer, self._settings, self._window, self._rules, self._now = consumer, settings, window, rules, now
         self._outbox = Outbox(folder / outbox_name(consumer.name, settings.db))
-        self._outbox.forget_claims(epoch_ms(now() - _REMEMBERED_CLAIMS))
+        self._forgotten_ms = self._forgotten_in_file_ms = self._forgettable(epoch_ms(now()))
+        self._outbox.forget_claims(self._forgotten_ms)
         self._feed = SignalFeed(settings, consumer.timeframe, live=True)
         self._calls = BoundedCalls(LOOP_BUDGET_S)
         timeout_s, retry_s = settings.mongo_timeout_ms / 1000, settings.retry_after_s
@@ -135,6 +137,7 @@ class LiveTrading:
         self._loop_ms = now_ms
         self._memories = self._remembered(trades)
         self._fate.settle(book, now_ms)
+        self._forget(now_ms)
         for claim in self._signals.begin(self._memories, _locks(book), now_ms):
             tag = str(SignalTag(claim.strategy_id, claim.ts, claim.version))
             has_closed_it = self._recorder.has_filled(claim.pair, tag)
@@ -193,6 +196,18 @@ class LiveTrading:
         reach_ms = max(bars * self._window.timeframe_ms + self._window.max_delay_ms, 2 * _RECORDED_EVERY_MS)
         return self._now() - timedelta(milliseconds=reach_ms)
 
+    def _forgettable(self, now_ms: int) -> int:
+        """Return before which bar's open no signal can act again, so that settled claims on these need not be kept."""
+        window = self._window
+        usable_ms = window.max_delay_ms + (window.tolerance_bars + 2) * window.timeframe_ms
+        return now_ms - max(_REMEMBERED_CLAIMS_MS, usable_ms)
+
+    def _forget(self, now_ms: int) -> None:
+        before_ms = self._forgettable(now_ms)
+        if before_ms - self._forgotten_ms >= _FORGOTTEN_EVERY_MS:
+            self._ledger.forget(before_ms)
+            self._forgotten_ms = before_ms
+
     def _own(self, text: str | None) -> SignalTag | None:
         tag = SignalTag.parse(text)
         return tag if tag is not None and tag.strategy_id == self.consumer.strategy_id else None
@@ -236,6 +251,9 @@ class LiveTrading:
         if self._loop_ms - self._recorded_ms >= _RECORDED_EVERY_MS:
             self._outbox.set_mark(_RECORDED, self._loop_ms)
             self._recorded_ms = self._loop_ms
+        if self._forgotten_ms > self._forgotten_in_file_ms:
+            self._outbox.forget_claims(self._forgotten_ms)
+            self._forgotten_in_file_ms = self._forgotten_ms
         self._accounting.turn(self._pairs, epoch_ms(self._now()))
 
 

@@ -179,6 +179,11 @@ class SignalLedger:
         self.entries[claim.pair, claim.ts] = replace(claim, state=state)
         self._in_file(lambda: self._outbox.advance(claim, state))
 
+    def forget(self, before_ms: int) -> None:
+        """Let go of settled claims on signals of bars from before a time; the newest of each pair stays known."""
+        self.entries = _kept(self.entries, before_ms)
+        self.exits = _kept(self.exits, before_ms)
+
     def receipt(
         self,
         pair: str,
@@ -245,6 +250,10 @@ class SignalLedger:
             if not self._has_said_file_fails:
                 self._has_said_file_fails = True
                 logger.error(f"A receipt is lost. {error}")
+
+
+def _kept(claims: dict[Key, Claim], before_ms: int) -> dict[Key, Claim]:
+    return {key: claim for key, claim in claims.items() if claim.state != "settled" or claim.ts >= before_ms}
 
 
 def _time(ms: int) -> datetime:

@@ -1,6 +1,7 @@
 """One bot's day in memory: signals in a real MongoDB, trades as Freqtrade would have them, one loop after the other."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 
 from schemas.bot.live_signals import CandleFlags
 from schemas.bot.live_trading import LiveTrading, outbox_name
+from schemas.bot.outbox import Outbox
 from schemas.bot.trade_facts import Consumer
 from schemas.collections import FILLS, POSITIONS, SIGNAL_EXPORTS, SIGNAL_RECEIPTS, SIGNALS, Store
 from schemas.settings import ExternalSignalSettings, Settings
@@ -28,7 +30,7 @@ class Bot:
     """A process of the bot, its trades, and the time."""
 
     def __init__(self, settings: ExternalSignalSettings, folder: Path, trades: list[TradeShape], minute: float) -> None:
-        self.trades, self.minute = trades, minute
+        self.trades, self.minute, self.db = trades, minute, settings.db
         consumer = Consumer("bot", "mine", "1m", MINUTE_MS, f"run at {minute}")
         self.live = LiveTrading(
             settings,
@@ -120,6 +122,25 @@ def test_from_a_signal_to_a_closed_position(start: Start, db: Store) -> None:
     ]
     (position,) = db[POSITIONS].find()
     assert (position["state"], position["ts"], position["exit_ts"]) == ("closed", at(5), at(7))
+
+
+def test_a_bot_that_runs_for_days_forgets_settled_claims(start: Start, db: Store, tmp_path: Path) -> None:
+    """In its file too, while it runs: a week after the signal's bar, and not an hour before."""
+    bot = start(5)
+    tag = write(db, 5, action="enter_long")
+    assert bot.loop(6.05).enter == LONG
+    assert bot.live.may_enter(PAIR, tag)
+    bot.trades.append(TradeShape([OrderShape("1", ft_order_tag=tag)], enter_tag=tag, open_date_utc=at(6.05)))
+    week = 7 * 24 * 60
+    bot.loop(5 + week - 1)
+    own = Outbox(tmp_path / outbox_name("bot", bot.db))
+    assert [one.state for one in own.claims("mine", "1m")] == ["settled"]
+    bot.loop(5 + week + 60)
+    deadline = time.monotonic() + 20
+    while own.claims("mine", "1m") and time.monotonic() < deadline:
+        time.sleep(0.02)  # the thread that writes does it
+    assert own.claims("mine", "1m") == []
+    own.close()
 
 
 def test_a_persons_orders_pass_and_are_recorded_without_a_signal(start: Start, db: Store) -> None:

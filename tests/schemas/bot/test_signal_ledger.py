@@ -133,3 +133,21 @@ def test_the_fate_of_an_order_is_told_for_the_run_that_claimed_it(
     (item,) = given.outbox.waiting()
     assert (item.kind, item.document["reason"], item.document["run_id"]) == ("no_entry", "order_unfilled", "r1")
     assert not claim(later)
+
+
+def test_old_settled_claims_are_forgotten(given: Books) -> None:
+    """A bot that runs for months holds what can matter: claims of the last days, and those without an end."""
+    ledger = given.process("r1")
+    assert claim(ledger)
+    (entered,) = ledger.entries.values()
+    ledger.entry_over(entered, None, ms(6))
+    open_exit, young = SignalTag("mine", ms(5)), SignalTag("mine", ms(9))
+    ledger.want_exit(PAIR, open_exit, ms(5), ms(6))
+    ledger.want_exit(PAIR, young, ms(9), ms(10))
+    ledger.exit_over(ledger.exits[PAIR, ms(9)], None, ms(11))
+    ledger.forget(ms(4))
+    assert len(ledger.entries) == 1
+    ledger.forget(ms(9))
+    assert ledger.entries == {}
+    assert sorted(ledger.exits) == [(PAIR, ms(5)), (PAIR, ms(9))]
+    assert ledger.settled_ts(PAIR) == ms(9)
