@@ -1,6 +1,7 @@
 """A look comes out whatever is away, costs few commands, reads by indexes only, and shows what is there."""
 
 import os
+import signal as signal_number
 import subprocess
 import sys
 import threading
@@ -173,6 +174,26 @@ def test_a_look_comes_out_while_mongodb_is_away(server: OwnMongod, own: Settings
         assert back.store.error is None
         assert [chain.ts for chain in back.strategies[0].chains][-1] == newer
         assert looker.stored.feed.is_streaming
+
+
+@pytest.mark.usefixtures("there")
+def test_a_frozen_server_is_noticed_as_soon(server: OwnMongod, own: Settings) -> None:
+    """It takes connections and answers nothing; when it goes on, so do the looks."""
+    assert server.process is not None
+    with open_looker(own, FILE) as looker:
+        looker.look()
+        server.process.send_signal(signal_number.SIGSTOP)
+        try:
+            for _ in range(2):
+                started = time.monotonic()
+                assert looker.look().store.error is not None
+                assert time.monotonic() - started < 4.0
+        finally:
+            server.process.send_signal(signal_number.SIGCONT)
+        # The driver hears of the server's return at its next heartbeat.
+        deadline = time.monotonic() + 30
+        while looker.look().store.error is not None:
+            assert time.monotonic() < deadline
 
 
 def test_mongodb_may_come_after_the_monitor(tmp_path: Path) -> None:
