@@ -20,7 +20,7 @@ from schemas.timeframes import Timeframe
 
 if TYPE_CHECKING:
     from monitoring.sources.freqtrade_api import BotApi
-    from monitoring.sources.venue_account import VenueAccount
+    from monitoring.sources.venue_account import VenueAccount, VenueLimits
 
 _log = structlog.get_logger(__name__)
 
@@ -61,6 +61,7 @@ class _Opened:
         self._bots: dict[Hashable, BotApi] = {}
         self._venues: dict[Hashable, VenueAccount] = {}
         self._venue_locks: dict[Hashable, Lock] = {}
+        self._limits: dict[Hashable, VenueLimits] = {}
         self._reconcilers: dict[Hashable, Reconciler] = {}
 
     def open(self, watched: WatchedStrategy) -> None:
@@ -116,10 +117,12 @@ class _Opened:
         return self._once(self._bots, address, lambda: BotApi.of(self._settings, address))
 
     def _venue(self, watched: WatchedStrategy, purpose: Hashable) -> "VenueAccount":
-        from monitoring.sources.venue_account import VenueAccount, VenueKeys  # ccxt takes over half a second
+        from monitoring.sources.venue_account import VenueAccount, VenueKeys, VenueLimits
 
         keys = VenueKeys.of(self._settings, watched.exchange, watched.exchange_url)
-        venue = self._once(self._venues, (watched.exchange, watched.exchange_url, purpose), lambda: VenueAccount(keys))
+        place = (watched.exchange, watched.exchange_url)
+        limits = self._limits.setdefault(place, VenueLimits())  # what one of us was refused, none of us asks again
+        venue = self._once(self._venues, (*place, purpose), lambda: VenueAccount(keys, limits=limits))
         self._venue_locks.setdefault(id(venue), Lock())
         return venue
 

@@ -367,9 +367,10 @@ def test_a_loop_tells_a_difference_until_it_is_mended(chain: Chain) -> None:
     assert began - first.since > timedelta(minutes=20)
     (fill,) = chain.bot.fills(ts=ts)
     chain.bot.db[FILLS].delete_one({"_id": fill["_id"]})
-    look_until(lambda: [one.kind for one in looks().findings] == ["order without fill"])
+    lost = f"order without fill {PAIR} {ts:%Y-%m-%dT%H:%MZ} {fill['order_id']}"
+    look_until(lambda: lost in [one.subject for one in looks().findings])
     chain.bot.db[FILLS].insert_one(fill)
-    look_until(lambda: looks().agrees)
+    look_until(lambda: lost not in [one.subject for one in looks().findings])
 
 
 def test_limits_and_silence_are_facts(chain: Chain) -> None:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from monitoring.sources.venue_account import VenueAccount, VenueKeys
+from monitoring.sources.venue_account import VenueAccount, VenueKeys, VenueLimits
 from quantflow_nodes.freqtrade_bot import PAPER_KEY, PAPER_SECRET
 from quantflow_nodes.freqtrade_folder import local_exchange
 from quantflow_nodes.programs import Venue, running_venue
@@ -131,6 +131,22 @@ def test_a_limit_is_a_fact_and_is_kept_to(account: VenueAccount, recorder: Recor
     with pytest.raises(VenueError, match=r"binance limits our requests: it is asked again in (60|59) s"):
         whole(account)
     assert len(recorder.asked) == asked
+
+
+def test_what_one_was_refused_is_known_to_all(account: VenueAccount, recorder: Recorder, venue: Venue) -> None:
+    """Orders are asked over another client than the venue's health: a limit of one is a fact of the other."""
+    limits_of_both = VenueLimits()
+    keys = VenueKeys("binance", SecretStr(PAPER_KEY), SecretStr(PAPER_SECRET), recorder.url)
+    asks_orders, asks_health = (VenueAccount(keys, lambda: NOW, limits_of_both) for _ in range(2))
+    whole(asks_orders)
+    limits(venue, 429)
+    with pytest.raises(VenueError, match="limits our requests and did not give its orders"):
+        whole(asks_orders)
+    asked = len(recorder.asked)
+    assert asks_health.health().rate_limited_at == NOW
+    assert len(recorder.asked) == asked
+    asks_orders.close()
+    asks_health.close()
 
 
 @pytest.mark.parametrize(
