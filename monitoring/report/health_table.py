@@ -1,5 +1,6 @@
 """Lays one look out: a line that sums it up, a row for each side, a line for each problem."""
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,6 +16,7 @@ from monitoring.chain.signal_chain import percentile
 from monitoring.facts import BotHealth, Look, ResearchHealth, SeriesHealth, StrategyLook
 from monitoring.problem import Severity
 from monitoring.report.run_lines import iso, problem_object
+from schemas.timeframes import Timeframe
 
 _STYLES = {Severity.HEALTHY: "green", Severity.WARNING: "yellow", Severity.CRITICAL: "red"}
 _WORDS = {Severity.HEALTHY: "OK", Severity.WARNING: "WARNING", Severity.CRITICAL: "CRITICAL"}
@@ -148,15 +150,18 @@ def _bars(series: SeriesHealth) -> str:
     if series.last_open is None or series.age_s is None:
         return "none stored"
     gaps = f", {len(series.open_gaps):,} open gaps" if series.open_gaps else ""
-    return f"last one opened {_clock(series.last_open)}, closed {_age(series.age_s)} ago{gaps}"
+    bar = Timeframe.parse(series.timeframe).delta
+    return f"newest closed {_clock(series.last_open + bar)}, {_age(series.age_s)} ago{gaps}"
 
 
 def _research(look: Look, research: ResearchHealth) -> str:
     if research.last_export_at is None:
         return "has not exported yet"
-    success = "" if research.success is None else f", {research.success:.1%} of {research.closes:,} closes exported"
+    # Rounded down: all but one of many is not all.
+    part = None if research.success is None else math.floor(research.success * 1_000) / 10
+    success = "" if part is None else f", {part:g} % of {research.closes:,} closes"
     delay = percentile(research.delay_s, 95)
-    late = "" if delay is None else f", 95 % within {delay:.2f} s"
+    late = "" if delay is None else f", 95 % in {delay:.2f} s"
     ago = _age((look.at - research.last_export_at).total_seconds())
     return f"exported {ago} ago{success}{late}"
 
@@ -165,7 +170,7 @@ def _bot(look: Look, bot: BotHealth) -> str:
     if bot.error is not None or bot.ping_ms is None:
         return _NO_ANSWER
     loop = "" if bot.last_process is None else f", last loop {_age((look.at - bot.last_process).total_seconds())} ago"
-    trades = "" if bot.open_trades is None else f", {bot.open_trades:,} open trades"
+    trades = "" if bot.open_trades is None else f", trades: {bot.open_trades:,}"
     free = "" if bot.free_quote is None else f", {bot.free_quote:,.2f} {bot.stake_currency or ''} free".rstrip()
     return f"{bot.state or 'answers'}{loop}{trades}{free}"
 
