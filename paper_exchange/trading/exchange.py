@@ -17,7 +17,7 @@ from paper_exchange.trading.listing import Listing
 from paper_exchange.trading.matching import HOUSE
 from paper_exchange.trading.order import BUY, SELL, UNIT, Fill, Order, OrderRequest, Placed, Side, Status
 from paper_exchange.trading.recovery import captured, restore
-from paper_exchange.trading.registry import Registry
+from paper_exchange.trading.registry import KEPT_CLOSED, Registry
 from paper_exchange.trading.settlement import Settlement
 from paper_exchange.trading.state import State, transaction_record
 from paper_exchange.trading.trader import Trader
@@ -48,6 +48,8 @@ class Exchange:
         Called with each event in order, after the operation is in the journal. It must not call the exchange.
     house_funds
         What the house is given of each asset, once.
+    kept_closed
+        How many closed orders of an account in a symbol are told, the newest.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Exchange:
         fill_share: int = UNIT,
         on_event: Callable[[Event], None] | None = None,
         house_funds: int = HOUSE_FUNDS,
+        kept_closed: int = KEPT_CLOSED,
     ) -> None:
         if not 0 <= fill_share <= UNIT:
             raise ValueError(f"fill_share needs 0 to {UNIT} (units of 1e-8), found {fill_share}.")
@@ -70,7 +73,7 @@ class Exchange:
         self._listings = {symbol: Listing(one, liquidity) for symbol, one in instruments.items()}
         self._settlement = Settlement(self._ledger, fees, self._coin_price)
         self._admission = Admission(self._ledger, liquidity)
-        self._registry = Registry()
+        self._registry = Registry(kept_closed)
         self._trader = Trader(self._ledger, self._settlement, fill_share)
         self._journal = journal
         self._halted = ""
@@ -212,12 +215,12 @@ class Exchange:
         return self._registry.open_orders(account, self._listings)
 
     def orders(self, account: str, symbol: str) -> list[Order]:
-        """Return all orders that the account ever placed in a symbol, the oldest first."""
+        """Return the account's orders in a symbol, the oldest first: all open ones, the newest closed."""
         self._listing(symbol)
         return list(self._registry.log(account, symbol).orders)
 
     def fills(self, account: str, symbol: str) -> list[Fill]:
-        """Return all that the account ever traded in a symbol, the oldest first."""
+        """Return what those orders of the account traded in a symbol, the oldest first."""
         self._listing(symbol)
         return list(self._registry.log(account, symbol).fills)
 

@@ -1,9 +1,11 @@
-"""Every order and fill the venue has ever had, by number, by the client's name and by account."""
+"""The venue's orders and fills by number, by the client's name and by account: all open ones, the newest closed."""
 
 from collections.abc import Iterable
+from itertools import islice
 
 from paper_exchange.trading.order import GTC, NEW, STOP_TYPES, Fill, Order, OrderRequest, OrderType
 
+KEPT_CLOSED = 10_000
 _TIMED_TYPES = (OrderType.LIMIT, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
 
 
@@ -33,11 +35,33 @@ class OrderLog:
         if order.is_open:
             self.open[order.id] = order
 
+    def drop_oldest_closed(self, kept: int) -> list[Order]:
+        """Return the closed orders that were dropped, with their fills, so that the newest `kept` are left.
+
+        A quarter more may gather before it is done: the whole log is read for it.
+        """
+        closed = len(self.orders) - len(self.open)
+        if closed <= kept + kept // 4:
+            return []
+        dropped = list(islice((order for order in self.orders if not order.is_open), closed - kept))
+        numbers = {order.id for order in dropped}
+        self.orders = [order for order in self.orders if order.id not in numbers]
+        self.fills = [fill for fill in self.fills if fill.order_id not in numbers]
+        self._by_client_id = {name: order for name, order in self._by_client_id.items() if order.id not in numbers}
+        return dropped
+
 
 class Registry:
-    """All order logs, and the numbers of orders."""
+    """All order logs, and the numbers of orders.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    kept_closed
+        How many closed orders of an account in a symbol are kept, the newest; a journal holds the others.
+    """
+
+    def __init__(self, kept_closed: int = KEPT_CLOSED) -> None:
+        self._kept_closed = kept_closed
         self._logs: dict[tuple[str, str], OrderLog] = {}
         self._orders: dict[int, Order] = {}
         self._next_order_id = 1
@@ -88,7 +112,9 @@ class Registry:
             self.log(fill.account, fill.symbol).fills.append(fill)
         for order in orders:
             if not order.is_open:
-                self.log(order.account, order.symbol).open.pop(order.id, None)
+                log = self.log(order.account, order.symbol)
+                log.open.pop(order.id, None)
+                self._drop_oldest(log)
 
     def restore(self, orders: Iterable[Order], fills: Iterable[Fill]) -> None:
         """Take over orders, the oldest first, and fills, from a journal."""
@@ -97,9 +123,15 @@ class Registry:
             self._orders[order.id] = order
             self._next_order_id = order.id + 1
         self.note((), fills)
+        for log in self._logs.values():
+            self._drop_oldest(log)
 
     def everything(self) -> tuple[dict[int, Order], list[Fill]]:
-        """Return copies of all orders by number, and all fills by their trade, for a comparison."""
+        """Return copies of all kept orders by number, and their fills by their trade, for a comparison."""
         orders = {number: order.snapshot() for number, order in self._orders.items()}
         fills = [fill for log in self._logs.values() for fill in log.fills]
         return orders, sorted(fills, key=lambda fill: (fill.trade_id, not fill.is_maker))
+
+    def _drop_oldest(self, log: OrderLog) -> None:
+        for order in log.drop_oldest_closed(self._kept_closed):
+            del self._orders[order.id]
