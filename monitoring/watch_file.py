@@ -147,9 +147,10 @@ class RunFailed(Rule):
 
 
 class SignalLate(Rule):
-    """The newest export ended later after its bar's close than this part of a bar."""
+    """Within the last `within_bars` an export ended later after its bar's close than `bars`, a part of one."""
 
     bars: Bars = 0.5
+    within_bars: Bars = 3
 
 
 class SignalExpired(Rule):

@@ -1,10 +1,14 @@
 """The rules about what everything stands on: gaps among bars, and sides that do not agree."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 
 from monitoring.alerts.verdict import Case, Verdict, utc
+from monitoring.chain.findings import Finding
 from monitoring.facts import Look, StrategyLook
 from monitoring.watch_file import Differs, GapOpen
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def gap_open(look: Look, rule: GapOpen) -> Iterator[Verdict]:
@@ -31,7 +35,17 @@ def reconciliation(look: Look, one: StrategyLook, rule: Differs) -> Iterator[Ver
     case = Case.of_bot("reconciliation", rule, one)
     if not result.not_compared:
         yield case.healthy()
-    for finding in result.findings:
-        bar = f" {utc(finding.ts)}" if finding.ts else ""
-        text = f"{one.watched.strategy_id} {finding.pair}{bar}, {finding.kind}: {finding.what.rstrip('.')}."
-        yield case.problem(finding.subject, text, finding.ts or look.at, finding.pair)
+    for (kind, pair), alike in _alike(result.findings).items():
+        first = alike[0]
+        bar = f" {utc(first.ts)}" if first.ts else ""
+        more = f" It is the first of {len(alike):,}." if len(alike) > 1 else ""
+        text = f"{one.watched.strategy_id} {pair}{bar}, {kind}: {first.what.rstrip('.')}.{more}"
+        yield case.problem(f"{kind} {pair}", text, first.ts or look.at, pair)
+
+
+def _alike(findings: Iterable[Finding]) -> dict[tuple[str, str], list[Finding]]:
+    """Return findings by kind and pair, each kind oldest first: a bot that is away misses a signal at every bar."""
+    alike: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        alike.setdefault((finding.kind, finding.pair), []).append(finding)
+    return {key: sorted(found, key=lambda one: (one.ts is None, one.ts or _EPOCH)) for key, found in alike.items()}

@@ -60,27 +60,36 @@ def run_failed(_: Look, one: StrategyLook, rule: RunFailed) -> Iterator[Verdict]
     yield case.problem(failed.graph, text, failed.ended_at)
 
 
-def signal_late(_: Look, one: StrategyLook, rule: SignalLate) -> Iterator[Verdict]:
-    """Find a strategy whose newest export came too late after its bar's close.
+def signal_late(look: Look, one: StrategyLook, rule: SignalLate) -> Iterator[Verdict]:
+    """Find a strategy of which an export or a signal came too late after its bar's close, within the last bars.
 
-    Exports that made up for a time without a session do not count; without any other nobody can tell.
+    An export is timed by its newest close, a signal by its own: a session that was held up for several bars makes up
+    for them in one export. Those of bars from before the strategy's first export were nobody's to be in time for.
     """
     research = one.research
     timed = [export for export in research.recorded if export.delay_s is not None] if research else []
-    if not timed:
+    if research is None or not timed:
         return
     case = Case.of("signal_late", rule, one)
-    subject = one.watched.timeframe
-    newest = timed[-1]
-    limit, delay = rule.bars * one.watched.bar, timedelta(seconds=newest.delay_s or 0.0)
-    if delay <= limit:
+    subject, bar = one.watched.timeframe, one.watched.bar
+    limit, since = rule.bars * bar, look.at - rule.within_bars * bar
+    arrived = [(export.exported_at, timedelta(seconds=export.delay_s or 0.0)) for export in timed]
+    first = research.first_export_at
+    arrived += [
+        (chain.exported, chain.exported - chain.close)
+        for chain in one.chains
+        if chain.exported is not None and first is not None and chain.close >= first
+    ]
+    late = [(at, delay) for at, delay in arrived if at >= since and delay > limit]
+    if not late:
         yield case.healthy(subject)
         return
+    at, delay = max(late, key=lambda one: one[1])
     text = (
-        f"The export of {one.watched.strategy_id} {subject} that ended {utc(newest.exported_at)} came "
-        f"{length(delay)} after its bar's close; {length(limit)} is the limit."
+        f"What {one.watched.strategy_id} {subject} exported {utc(at)} came {length(delay)} after its bar's close; "
+        f"{length(limit)} is the limit."
     )
-    yield case.problem(subject, text, newest.exported_at)
+    yield case.problem(subject, text, min(at for at, _ in late))
 
 
 def signal_expired(look: Look, one: StrategyLook, rule: SignalExpired) -> Iterator[Verdict]:

@@ -42,6 +42,7 @@ class VenueProcess:
 
     folder: Path
     depth_levels: int = 3
+    weight_limit: int = 6000
     port: int = field(default_factory=lambda: free_port())
     process: subprocess.Popen[bytes] | None = None
 
@@ -50,7 +51,7 @@ class VenueProcess:
         ready.unlink(missing_ok=True)
         arguments = [
             "--bars", "synthetic", "--start", START, "--speed", f"{SPEED:g}", "--deposit", "USDT=100000", "--faults",
-            "--depth-levels", str(self.depth_levels),
+            "--depth-levels", str(self.depth_levels), "--weight-limit", str(self.weight_limit),
             "--journal", str(self.folder / "journal"), "--port", str(self.port), "--ready-file", str(ready),
         ]  # fmt: skip
         with (self.folder / "venue.log").open("ab") as log:

@@ -59,14 +59,18 @@ def test_gaps_of_last_year_are_history() -> None:
     assert only(judge(old, alone("gap_open", within="2d")), "gap_open").at == NOON - 3_000 * MINUTE
 
 
-def test_each_finding_is_a_problem_of_its_own() -> None:
-    """Two unknown orders of one pair are two; one that is not found again is over."""
-    findings = tuple(Finding("unknown order", PAIR, None, "No fill is stored.", order_id) for order_id in ("7", "8"))
-    found = judge(look(one=strategy(reconciliation=replace(AGREES, findings=findings))), Rules()).problems
-    assert [one.subject for one in found] == ["bot unknown order BTC/USDT 7", "bot unknown order BTC/USDT 8"]
-    assert found[0].text == "s BTC/USDT, unknown order: No fill is stored."
-    one_left = look(one=strategy(reconciliation=replace(AGREES, findings=findings[1:])))
-    assert is_judged("reconciliation", found[0], one_left)
+def test_findings_of_one_kind_and_pair_are_one_problem() -> None:
+    """A bot that is away misses a signal at every bar: that is told once, from the first; another kind by itself."""
+    missed = [Finding("signal without receipt", PAIR, NOON + n * MINUTE, "No bot says.") for n in (2, 1)]
+    unknown = Finding("unknown order", PAIR, None, "No fill is stored.", "7")
+    found = judge(look(one=strategy(reconciliation=replace(AGREES, findings=(*missed, unknown)))), Rules()).problems
+    by_subject = {one.subject: one for one in found}
+    assert by_subject.keys() == {"bot signal without receipt BTC/USDT", "bot unknown order BTC/USDT"}
+    told = by_subject["bot signal without receipt BTC/USDT"]
+    assert told.at == NOON + MINUTE
+    assert told.text == ("s BTC/USDT 2022-01-15 12:01 UTC, signal without receipt: No bot says. It is the first of 2.")
+    one_left = look(one=strategy(reconciliation=replace(AGREES, findings=(unknown,))))
+    assert is_judged("reconciliation", told, one_left)
 
 
 def test_a_difference_is_not_over_while_a_side_does_not_answer() -> None:

@@ -1,5 +1,6 @@
 """Signals that are missing, whose run failed, that are late or expire are found, told apart, and over when they are."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -98,15 +99,23 @@ def test_an_export_is_late_after_half_a_bar(delay_s: float, is_late: bool) -> No
     assert [one.rule for one in verdict.problems] == (["signal_late"] if is_late else [])
 
 
-def test_only_the_newest_timed_export_is_late_or_not() -> None:
-    """The next one in time ends it; of exports that made up for an absence nobody knows."""
-    late = only(judge(look(one=strategy(research=research(recorded=(export(50.0),)))), Rules()), "signal_late")
-    assert late.text == (
-        "The export of s 1m that ended 2022-01-15 12:00 UTC came 50 s after its bar's close; 30 s is the limit."
-    )
-    caught_up = strategy(research=research(recorded=(export(50.0), export(0.2), export(None))))
-    assert is_judged("signal_late", late, look(one=caught_up))
+def test_a_late_export_is_told_for_three_bars() -> None:
+    """One in time right after it does not hide it from the next look; of exports that caught up nobody knows."""
+    both = strategy(research=research(recorded=(export(50.0), export(0.2))))
+    late = only(judge(look(one=both), Rules()), "signal_late")
+    assert late.text == "What s 1m exported 2022-01-15 12:00 UTC came 50 s after its bar's close; 30 s is the limit."
+    assert is_judged("signal_late", late, look(NOON + 4 * MINUTE, both))
     assert not is_judged("signal_late", late, look(one=strategy(research=research(recorded=(export(None),)))))
+
+
+def test_a_signal_behind_a_timely_export_is_late() -> None:
+    """One export makes up for two bars: it is in time for the newer, and its signal of the older is a bar late."""
+    held_up = replace(chain(-1), exported=chain(-1).close + MINUTE)
+    on_time = research(recorded=(export(0.2),), first_export_at=NOON - 60 * MINUTE)
+    late = only(judge(look(one=strategy(research=on_time, chains=(held_up,))), Rules()), "signal_late")
+    assert "came 60 s after" in late.text
+    new = replace(on_time, first_export_at=held_up.close + SECOND)
+    assert is_judged("signal_late", late, look(one=strategy(research=new, chains=(held_up,))))
 
 
 def test_a_signal_that_the_bot_skipped_as_too_old_is_told() -> None:
