@@ -9,6 +9,7 @@ import logging
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def make_admin(uri: str, member: str) -> None:
     (host, port), *_ = parsed["nodelist"]
     # Without a user: MongoDB's exception for its own loopback holds until there is one.
     with MongoClient[dict[str, Any]](host, port, directConnection=True, serverSelectionTimeoutMS=2_000) as client:
-        wait_until(client, "answer", lambda hello: True)
+        wait_until(client, "answer", bool)
         if can_log_in(uri):
             log.info("The admin is there.")
             return
@@ -99,7 +100,7 @@ def initiate(client: MongoClient[dict[str, Any]], member: str) -> None:
     log.info("The replica set was started.")
 
 
-def wait_until(client: MongoClient[dict[str, Any]], what: str, is_reached: Any) -> None:
+def wait_until(client: MongoClient[dict[str, Any]], what: str, is_reached: Callable[[dict[str, Any]], bool]) -> None:
     """Wait for a state of the server, at most a minute."""
     end = time.monotonic() + WAIT_S
     while time.monotonic() < end:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import Metric
 
+from monitoring.chain.latency import EXPORT_LIMIT_BARS, SEEN_LIMIT_BARS
 from monitoring.chain.signal_chain import STAGES, SignalChain
 from monitoring.facts import StrategyLook
 from monitoring.metrics.gauges import strategy_labels
@@ -20,7 +21,7 @@ LATENCY_BUCKETS_S = (
     0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 180, 300, 900, 1_800, 3_600, 10_800, 43_200, 259_200,
 )  # fmt: skip
 SLIPPAGE_BUCKETS = (0, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
-LIMIT_BARS = {"exported": 0.5, "seen": 3.0}
+LIMIT_BARS = {"exported": EXPORT_LIMIT_BARS, "seen": SEEN_LIMIT_BARS}
 MAX_PAIRS = 200  # of one strategy with series of their own; further ones are counted together, as 'other'
 
 
