@@ -1,26 +1,16 @@
-"""A server that asks for passwords, with the roles made on it by the real command, for all tests of a process."""
+"""One guarded database for all tests of a process, and programs run as each of its users."""
 
-import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from auth_server import auth_server
-from guarded import Guarded, Run, run_program
+from guarded import Guarded, Run, guarded_database, run_program
 
 
 @pytest.fixture(scope="session")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    folder = tmp_path_factory.mktemp("guarded")
-    with auth_server(folder) as server:
-        made = Guarded(server, folder / "secrets")
-        done = run_program(
-            "quantflow", "db", "roles", "--secrets", str(made.secrets), "--json",
-            env=made.environment("admin"), cwd=folder,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        assert {one["user_change"] for one in json.loads(done.stdout)["users"]} == {"made"}
+    with guarded_database(tmp_path_factory.mktemp("guarded")) as made:
         yield made
 
 

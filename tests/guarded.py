@@ -1,5 +1,6 @@
 """The guarded database as each of its users meets it: by connection, and by the environment of a program."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from auth_server import AuthServer
+from auth_server import AuthServer, auth_server
 from pymongo import MongoClient
 
 from schemas.collections import Store
@@ -60,3 +61,15 @@ def run_program(name: str, *arguments: str, env: Mapping[str, str], cwd: Path) -
         [Path(sys.executable).with_name(name), *arguments],
         env=dict(env), cwd=cwd, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
+
+
+@contextmanager
+def guarded_database(folder: Path) -> Iterator[Guarded]:
+    """A server of its own for the length of a `with` block, with the roles made on it by the real command."""
+    with auth_server(folder) as server:
+        made = Guarded(server, folder / "secrets")
+        arguments = ["db", "roles", "--secrets", str(made.secrets), "--json"]
+        done = run_program("quantflow", *arguments, env=made.environment("admin"), cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert {one["user_change"] for one in json.loads(done.stdout)["users"]} == {"made"}
+        yield made
