@@ -142,7 +142,13 @@ def chain(running: Chain) -> Iterator[Chain]:
     yield running
     if running.bot.positions(state="open"):
         running.bot.leave()
-    running.becomes(running.begin())
+    running.becomes(running.bot.clock.now() + MINUTE.delta)
+
+
+def back_up(database: Path, copy: Path) -> None:
+    """Copy a database as its own tool does: what was written last may lie in a file beside it."""
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
 
 
 def look_until(is_so: Callable[[], bool]) -> None:
@@ -197,9 +203,6 @@ def test_the_command_compares_all_sides(chain: Chain) -> None:
     ]
     assert lines[2].startswith("BTC ")
     assert lines[-1] == "1 signals, 1 receipts, 1 fills, 1 orders at the venue: nothing missing, nothing double."
-    told = json.loads(chain.command(since, "--besides", "BTC=1", "--json").stdout)
-    assert [one["kind"] for one in told["findings"]] in (["balance differs"], [])  # not while the last order is young
-    assert told["balances"][0]["besides"] == "1"
     refused = chain.command(since, password="of-another-bot")
     assert refused.returncode == 4
     assert "refused this user: set QUANTFLOW_FREQTRADE_USER" in refused.stderr
@@ -217,7 +220,7 @@ def test_an_order_placed_beside_the_bot_is_found_and_so_is_what_it_left(chain: C
     sold = chain.order("sell", 0.00999)
     both = chain.becomes(since, "unknown order", "unknown order")
     assert {one.order_id for one in both.findings} == {bought, sold}
-    chain.becomes(chain.begin())
+    chain.becomes(chain.bot.clock.now() + MINUTE.delta)
 
 
 def test_what_is_sold_beside_the_bot_is_missed(chain: Chain) -> None:
@@ -320,8 +323,7 @@ def test_an_older_copy_of_freqtrades_database_is_found(chain: Chain) -> None:
     """It was made before the entry: Freqtrade knows nothing of a position that store and venue have."""
     database, copy = chain.bot.folder / "trades.sqlite", chain.bot.folder / "older.sqlite"
     newest = chain.bot.folder / "newest.sqlite"
-    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
+    back_up(database, copy)
     since = chain.begin()
     chain.bot.enter()
     chain.becomes(since)
@@ -331,7 +333,7 @@ def test_an_older_copy_of_freqtrades_database_is_found(chain: Chain) -> None:
             beside.unlink()
         shutil.copy(path, database)
 
-    chain.restarted(lambda: (shutil.copy(database, newest), play_back(copy)))
+    chain.restarted(lambda: (back_up(database, newest), play_back(copy)))
     chain.becomes(since, "fill unknown to Freqtrade", "position differs", "balance differs")
     chain.restarted(lambda: play_back(newest))
     chain.becomes(since)
