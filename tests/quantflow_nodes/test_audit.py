@@ -1,11 +1,13 @@
 """An audit answers from a history of changed, retracted and restored signals as a person would who reads it."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from quantflow_nodes.audit import standing_at
+from quantflow_nodes.audit import MEANINGS, standing_at
 from quantflow_nodes.known_signals import SignalVersion, signal_versions
 from schemas.signal_rule import SignalWindow
 from schemas.timeframes import Timeframe
@@ -129,3 +131,9 @@ def test_a_replacement_that_a_kill_prevented_changes_nothing() -> None:
     assert found.version is not None
     assert (found.version.ended_by, found.version.known_until, found.version.retracted) == ("run-2", at(1, 30), False)
     assert stood(at(1, 20), signal_versions([FIRST], [begun])) == ("in force", 0, 1, [], [])
+
+
+def test_the_docs_list_every_state_with_its_meaning() -> None:
+    """The table of docs/security.md is the declared one."""
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8").partition("## Audit")[2]
+    assert dict(re.findall(r"^\| `([a-z ]+)` \| (.+) \|$", page, re.MULTILINE)) == MEANINGS
