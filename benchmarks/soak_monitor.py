@@ -6,7 +6,7 @@ Venue, importer, research, the real Freqtrade in live mode with its REST API, an
 and rules: six programs, one MongoDB. Each five seconds the resident memory of each is read. Memory is flat where the
 line through the second half of the samples rises by less than two percent of the mean over that half.
 
-The monitor's queries are counted twice: by itself (quantflow_monitor_mongo_commands_total) and by MongoDB's profiler,
+The monitor's queries are counted twice: by itself (quantflow_monitor_mongodb_commands_total) and by MongoDB's profiler,
 which logs every operation by the program's name.
 """
 
@@ -149,6 +149,8 @@ def running_chain(symbols: list[Symbol], speed: float, folder: Path) -> Iterator
     """Run venue, importer, research, bot and monitor for the length of a `with` block."""
     names = ",".join(symbol.venue_name for symbol in symbols)
     arguments = ["--bars", "synthetic", "--symbol", names, "--speed", f"{speed:g}", "--deposit", "USDT=1000000"]
+    # A limit of requests for each real minute would be a tenth or a twentieth of itself in a replay.
+    arguments += ["--start", "2022-01-10", "--weight-limit", "0"]
     with ExitStack() as stack:
         server, uri = stack.enter_context(temporary_server())
         venue = stack.enter_context(running_venue(arguments))
@@ -162,8 +164,8 @@ def running_chain(symbols: list[Symbol], speed: float, folder: Path) -> Iterator
         def run(command: list[str]) -> Program:
             return stack.enter_context(running_program(command, folder, environment))
 
-        named = [part for symbol in symbols for part in ("--symbol", str(symbol))]
-        source = [*named, "--exchange-url", venue.url, "--since", since.isoformat()]
+        named = ",".join(map(str, symbols))
+        source = ["--symbol", named, "--exchange-url", venue.url, "--since", since.isoformat()]
         programs = {"import-ohlcv": run(["import-ohlcv", "--follow", "--tf", "1m", *source])}
         programs["quantflow live"] = run(["quantflow", "live", "soak.yaml"])
         while db[SIGNAL_EXPORTS].find_one() is None:
@@ -179,7 +181,7 @@ def running_chain(symbols: list[Symbol], speed: float, folder: Path) -> Iterator
             stake_quote=1_000.0,
             folder=folder / "bot",
             api_port=api_port,
-            api_password=API_PASSWORD,
+            api_password=SecretStr(API_PASSWORD),
         )
         bot = stack.enter_context(running_bot(request, settings, clock))
         watch = ["signal-monitor", "run", "--watch", "watch.yaml", "--metrics-port", str(metrics_port), "--json"]
@@ -238,7 +240,7 @@ def soak(minutes: float, pairs: int, speed: float) -> dict[str, Any]:
             "signals": chain.db[SIGNALS].count_documents({}),
             "fills": chain.db[FILLS].count_documents({}),
             "looks": metric(text, "quantflow_monitor_looks_total"),
-            "queries_per_s": metric(text, "quantflow_monitor_mongo_commands_total") / ran_s,
+            "queries_per_s": metric(text, "quantflow_monitor_mongodb_commands_total") / ran_s,
             "profiled_per_s": {op: count / PROFILE_S for op, count in sorted(asked.items())},
             "cpu_pct": (cpu.user + cpu.system) / ran_s * 100,
             "rss_mb": {name: memory(values) for name, values in samples.items()},
