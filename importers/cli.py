@@ -74,7 +74,8 @@ def import_ohlcv(
     context: typer.Context,
     tf: _Length = None,
     symbol: Annotated[
-        str | None, typer.Option(help="One symbol or several, such as BINANCE:BTCUSDT or BINANCE:BTC/USDT.")
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="One symbol or several, such as BINANCE:BTCUSDT or BINANCE:BTC/USDT."),
     ] = None,
     since: Annotated[
         str | None, typer.Option(help="First open, ISO, UTC. Unset: after the last stored bar.", show_default=False)
@@ -102,8 +103,8 @@ def import_ohlcv(
         _refuse_options_before(context, context.invoked_subcommand)
         return
     request = parsed_request(
-        tf=BarLength.of(tf), symbol=symbol, source=Source.of(source), since=since, until=until, path=path,
-        exchange=exchange, exchange_url=exchange_url, resample_from=resample_from,
+        tf=BarLength.of(tf), symbol=",".join(symbol) if symbol else None, source=Source.of(source), since=since,
+        until=until, path=path, exchange=exchange, exchange_url=exchange_url, resample_from=resample_from,
     )  # fmt: skip
     if follow:
         _follow(parsed_follow_request(request, follow_for, dry_run), as_json, quiet)

@@ -1,30 +1,13 @@
 """Reads the watch file's YAML, and tells each mistake in it as a sentence that names the place."""
 
 import difflib
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from schemas.errors import InputError
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML keeps the last of two equal keys silently, and a rule would be lost; here the second is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            line = key_node.start_mark.line + 1
-            if not isinstance(key, Hashable):
-                raise InputError(f"the key in line {line} is no word")
-            if key in seen:
-                raise InputError(f"{key} stands twice, the second time in line {line}")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+from schemas.yaml_text import parse_yaml
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -39,16 +22,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The watch file {path} can not be read: {error}.") from None
-    try:
-        content = yaml.load(text, _UniqueKeyLoader)  # noqa: S506 - derived from SafeLoader
-    except InputError as error:
-        raise InputError(f"The watch file {path} can not be used: {error}.") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "its text"
-        raise InputError(f"The watch file {path} is no valid YAML at {where}: {error.problem}.") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"The watch file {path} is no valid YAML: {' '.join(str(error).split())}.") from None
+    content = parse_yaml(text, f"The watch file {path}")
     if content is not None and not isinstance(content, dict):
         raise InputError(f"The watch file {path} must hold strategies, rules and alerts, found {content!r:.60}.")
     return content or {}

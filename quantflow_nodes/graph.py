@@ -2,16 +2,15 @@
 
 import hashlib
 import re
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from schemas.errors import GraphError
+from schemas.errors import GraphError, InputError
+from schemas.yaml_text import parse_yaml
 
 NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
 
@@ -54,28 +53,6 @@ class Graph:
         return hashlib.sha256(orjson.dumps(self.as_document(), option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML keeps the last of two equal keys silently; here the second is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                raise GraphError(f"the key in line {key_node.start_mark.line + 1} is no word or number")
-            if key in seen:
-                raise GraphError(f"{key} stands twice, the second time in line {key_node.start_mark.line + 1}")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-# A bare 2022-01-01 stays text: what a time is, each parameter's type says.
-_UniqueKeyLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
 def load_graph(path: Path, changes: list[str] | None = None) -> Graph:
     """Return the graph of a YAML file.
 
@@ -101,7 +78,7 @@ def load_graph(path: Path, changes: list[str] | None = None) -> Graph:
 
 def parse_graph(text: str, source: str, folder: Path, changes: list[str] | None = None) -> Graph:
     """Return the graph that YAML text gives; see `load_graph`."""
-    content = _read_yaml(text, source)
+    content = _read_yaml(text, f"The graph {source}")
     if not isinstance(content, dict):
         raise GraphError(f"The graph {source} must be a mapping with `name` and `nodes`, found {_kind(content)}.")
     for change in changes or []:
@@ -116,17 +93,11 @@ def parse_graph(text: str, source: str, folder: Path, changes: list[str] | None 
     return Graph(parsed.name, parsed.nodes, parsed.description, folder)
 
 
-def _read_yaml(text: str, source: str) -> Any:
+def _read_yaml(text: str, name: str) -> Any:
     try:
-        return yaml.load(text, _UniqueKeyLoader)  # noqa: S506 - derived from SafeLoader
-    except GraphError as error:
-        raise GraphError(f"The graph {source} can not be read: {error}.") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "its text"
-        raise GraphError(f"The graph {source} is no valid YAML at {where}: {error.problem}.") from None
-    except yaml.YAMLError as error:
-        raise GraphError(f"The graph {source} is no valid YAML: {error}.") from None
+        return parse_yaml(text, name)
+    except InputError as error:
+        raise GraphError(str(error)) from None
 
 
 def _apply(content: dict[str, Any], change: str) -> None:
@@ -141,7 +112,7 @@ def _apply(content: dict[str, Any], change: str) -> None:
     params = nodes[node].get("params") or {}
     if not isinstance(params, dict):
         raise GraphError(f"--set {change}: the params of {node} must be a mapping, found {type(params).__name__}.")
-    nodes[node] = {**nodes[node], "params": {**params, param: _read_yaml(value, "--set")}}
+    nodes[node] = {**nodes[node], "params": {**params, param: _read_yaml(value, f"--set {node}.{param}")}}
 
 
 def _kind(content: Any) -> str:

@@ -19,7 +19,7 @@ class MonitorAlert(Document):
     Attributes
     ----------
     slot : str
-        Rule, strategy, bot and subject as one text for as long as it lasts, so that there is one; `alert_id` afterwards.
+        Rule, strategy, bot and subject as one text while it lasts, so that there is one; `alert_id` afterwards.
     began_at : datetime
         When the problem began; `noticed_at` when a monitor saw it first.
     seen_at : datetime

@@ -70,6 +70,14 @@ def test_the_summary_fits_80_columns(run_cli: RunCli, tmp_path: Path) -> None:
     assert max(map(len, ran.out.splitlines())) <= 80
 
 
+def test_each_symbol_that_is_named_is_imported(run_cli: RunCli) -> None:
+    """Behind one --symbol with commas or behind several: none is dropped for a later one."""
+    named = ("--symbol", "BINANCE:BTCUSDT,BINANCE:ETHUSDT", "--symbol", "BINANCE:SOLUSDT")
+    ran = run_cli("--tf", "1d", *named, "--resample-from", "1m", "--json")
+    found = [one["symbol"] for one in json.loads(ran.out)["symbols"]]
+    assert found == ["BINANCE:BTCUSDT", "BINANCE:ETHUSDT", "BINANCE:SOLUSDT"]
+
+
 def test_minutes_are_not_taken_for_days(run_cli: RunCli, tmp_path: Path, db: Store) -> None:
     """A file of 1m given as 1d is refused whole: the good day that is stored stays, and no row is counted."""
     day = {"date": "20220101", "symbol": "BINANCE:BTCUSDT", "open": 1, "high": 3, "low": 1, "close": 2, "volume": 9}

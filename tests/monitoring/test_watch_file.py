@@ -125,7 +125,7 @@ def test_times_of_day_may_stand_without_quotes(tmp_path: Path) -> None:
         ("rules: {}\nrules: {}", "rules stands twice, the second time in line 2."),
         ("rules: [", "is no valid YAML at line 1, column 9"),
         ("[1, 2]", "must hold strategies, rules and alerts, found [1, 2]."),
-        ("rules: {[1]: 2}", "the key in line 1 is no word."),
+        ("rules: {[1]: 2}", "the key in line 1 is no word or number."),
     ],
 )
 def test_a_mistake_is_a_sentence_that_names_the_place(tmp_path: Path, text: str, sentence: str) -> None:
