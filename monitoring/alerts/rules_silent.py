@@ -89,9 +89,7 @@ def _sides(look: Look, rule: Silent) -> Iterator[_Side]:
             called = f"Freqtrade at {one.watched.freqtrade}, the bot of {one.watched.strategy_id},"
             yield _Side(case, None, called, _bot_error(look, one.bot, rule))
         if one.venue is not None:
-            # A venue that limits us was heard.
-            error = None if one.venue.rate_limited_at is not None else one.venue.error
-            yield _Side(Case(_NAME, rule), venue_name(one), f"The {venue_name(one)}", error)
+            yield _Side(Case(_NAME, rule), venue_name(one), f"The {venue_name(one)}", one.venue.error)
 
 
 def _bot_error(look: Look, bot: BotHealth, rule: Silent) -> str | None:

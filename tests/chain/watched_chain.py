@@ -30,7 +30,7 @@ from schemas.timeframes import parse_time
 
 STRATEGY_ID = "watched"
 API_PASSWORD = "chain-api-password"
-STAKE_QUOTE = 20_000.0
+STAKE_QUOTE = 50_000.0
 PATIENCE_S = 40.0
 GRAPH = {
     "name": "watched",
@@ -171,6 +171,8 @@ class WatchedChain:
 
     def revive(self) -> None:
         """Undo what a test that failed left behind: faults, and programs that are frozen or dead."""
+        if self.venue_process.process is None or self.venue_process.process.poll() is not None:
+            self.venue_process.start()
         self.clear_faults()
         assert self.bot.process is not None
         self.bot.process.send_signal(signal.SIGCONT)

@@ -184,10 +184,12 @@ def test_a_paused_bot_is_heard() -> None:
 
 
 def test_one_venue_of_two_strategies_is_silent_once() -> None:
-    """A venue that limits us was heard."""
+    """A venue that limits us was heard; one that limited us once and does not answer now is silent."""
     deaf = VenueHealth(None, error="It did not answer.")
     second = strategy(watched=WATCHED.model_copy(update={"strategy_id": "other"}), venue=deaf)
     found = only(judge(look(strategies=(strategy(venue=deaf), second)), alone("silent")), "silent")
     assert (found.strategy_id, found.subject) == (None, "venue binance")
-    limited = VenueHealth(None, rate_limited_at=AT, error="It limits us.")
+    limited = VenueHealth(20.0, rate_limited_at=AT)
     assert judge(look(one=strategy(venue=limited)), alone("silent")).problems == ()
+    dead = VenueHealth(None, rate_limited_at=AT, error="It does not answer.")
+    assert [one.subject for one in judge(look(one=strategy(venue=dead)), alone("silent")).problems] == ["venue binance"]
