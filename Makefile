@@ -8,7 +8,7 @@ BARS ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-live test lint check format lock bench clean
+.PHONY: help setup demo demo-live test lint check format lock bench soak clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ lock: $(READY) ## Pin the newest versions that fit pyproject.toml.
 
 bench: $(READY) ## Measure all that must be fast beside the obvious alternatives; the live chain takes 20 minutes.
 	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+soak: $(READY) ## Run the chain with 20 pairs for half an hour, and watch the monitor's memory and its load on MongoDB.
+	@$(BIN)/python benchmarks/soak_monitor.py
 
 clean: ## Remove what the targets made.
 	@rm -rf .venv .tools demo-run dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
