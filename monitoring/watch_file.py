@@ -100,7 +100,8 @@ class WatchedStrategy(_Part):
     What is left out is found in the store: the pairs are those of its exports, the bot is the only one that wrote
     receipts. `freqtrade` is the address of the bot's REST API, `exchange` ccxt's name of the venue whose orders and
     balances are compared, `exchange_url` where it is found instead. `besides` is what that account holds for other
-    purposes; `balances: false` leaves balances out, for an account that others trade with too.
+    purposes; `balances: false` leaves balances out, for an account that others trade with too. `explained` names orders
+    that a person has accounted for, such as 'BTC/USDT 17': what is found of them is not told any more.
     """
 
     strategy_id: Name
@@ -114,6 +115,7 @@ class WatchedStrategy(_Part):
     exchange_url: Address | None = None
     balances: bool = True
     besides: tuple[Holding, ...] = ()
+    explained: tuple[Annotated[str, Field(pattern=r"^\S+/\S+ \S+$")], ...] = ()
 
     @property
     def bar(self) -> timedelta:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 
-from monitoring.chain.reconciler import Reconciler
-from monitoring.chain.reconciler import Witnesses as Sides
+from monitoring.chain.reconciler import Counterparts, Reconciler
 from monitoring.chain.reconciliation import Reconciliation
 from monitoring.facts import BotHealth, VenueHealth
 from monitoring.look import Witnesses
@@ -99,15 +98,20 @@ class _Opened:
         venue = None
         if watched.exchange is not None and self._has_keys:
             venue = self._venue(watched, watched)
-        sides = Sides(
+        counterparts = Counterparts(
             bot,
             venue,
             pairs=watched.pairs,
             balances=watched.balances and bot is not None,
             besides=watched.held_besides,
+            explained=frozenset(watched.explained),
         )
         return Reconciler(
-            watched.strategy_id, watched.consumer or "", Timeframe.parse(watched.timeframe), sides, span=self._within
+            watched.strategy_id,
+            watched.consumer or "",
+            Timeframe.parse(watched.timeframe),
+            counterparts,
+            span=self._within,
         )
 
     def _bot(self, watched: WatchedStrategy) -> "BotApi":

@@ -34,7 +34,7 @@ class AsksVenue(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Witnesses:
+class Counterparts:
     """Who is asked beside the store, and what must be known about the account.
 
     Attributes
@@ -47,6 +47,8 @@ class Witnesses:
         Whether the account's balances are compared; an account that others trade too has none to compare.
     besides : mapping of str to Decimal
         What the account holds of an asset for other purposes.
+    explained : frozenset of str
+        Orders that a person has accounted for, as 'BTC/USDT 17': what is found of them is not told any more.
     """
 
     bot: AsksBot | None = None
@@ -54,6 +56,7 @@ class Witnesses:
     pairs: tuple[str, ...] = ()
     balances: bool = True
     besides: Mapping[str, Decimal] = field(default_factory=dict)
+    explained: frozenset[str] = frozenset()
 
 
 def grace_of(clock: Clock) -> timedelta:
@@ -62,7 +65,7 @@ def grace_of(clock: Clock) -> timedelta:
 
 
 def reconcile_all(
-    db: Store, scope: Scope, witnesses: Witnesses, now: datetime, grace: timedelta | None = None
+    db: Store, scope: Scope, counterparts: Counterparts, now: datetime, grace: timedelta | None = None
 ) -> Reconciliation:
     """Return what does not fit between the store, the bot and the venue.
 
@@ -73,7 +76,7 @@ def reconcile_all(
     db : Database
     scope : Scope
         Whose signals, and of which time.
-    witnesses : Witnesses
+    counterparts : Counterparts
     now : datetime
         The market's time, such as `server_time(db)`.
     grace : timedelta, optional
@@ -85,23 +88,24 @@ def reconcile_all(
     settled = now - (grace_of(process_clock()) if grace is None else grace)
     span = Span(scope.since, scope.orders_until, settled)
     documents = (*stored.signals, *stored.fills, *stored.ordered, *positions)
-    pairs = {*witnesses.pairs, *(str(one["pair"]) for one in documents)}
+    pairs = {*counterparts.pairs, *(str(one["pair"]) for one in documents)}
     not_compared: list[str] = []
     bot = venue = None
-    if witnesses.bot is not None:
+    if counterparts.bot is not None:
         try:
-            bot = witnesses.bot.book(span.since, span.until)
+            bot = counterparts.bot.book(span.since, span.until)
             pairs |= {trade.pair for trade in bot.trades}
         except QuantFlowError as error:
             not_compared.append(str(error))
-    if witnesses.venue is not None:
+    if counterparts.venue is not None:
         try:
-            venue = witnesses.venue.book(sorted(pairs), span.since, span.until, holdings=witnesses.balances)
+            venue = counterparts.venue.book(sorted(pairs), span.since, span.until, holdings=counterparts.balances)
         except QuantFlowError as error:
             not_compared.append(str(error))
-    sides = Sides(bot, venue, positions, witnesses.besides, tuple(not_compared))
+    sides = Sides(bot, venue, positions, counterparts.besides, tuple(not_compared))
     found = reconcile(stored, span, now - USABLE_BARS * scope.timeframe.delta, due_from, sides)
-    return replace(found, pairs=tuple(sorted(pairs)))
+    told = tuple(one for one in found.findings if f"{one.pair} {one.order_id}" not in counterparts.explained)
+    return replace(found, pairs=tuple(sorted(pairs)), findings=told)
 
 
 class Reconciler:
@@ -115,7 +119,7 @@ class Reconciler:
     ----------
     strategy_id, consumer : str
     timeframe : Timeframe
-    witnesses : Witnesses
+    counterparts : Counterparts
     span : timedelta
         How far back findings are told.
     full_every : timedelta
@@ -127,12 +131,12 @@ class Reconciler:
         strategy_id: str,
         consumer: str,
         timeframe: Timeframe,
-        witnesses: Witnesses,
+        counterparts: Counterparts,
         *,
         span: timedelta = timedelta(hours=24),
         full_every: timedelta = timedelta(minutes=15),
     ) -> None:
-        self._of, self._timeframe, self._witnesses = (strategy_id, consumer), timeframe, witnesses
+        self._of, self._timeframe, self._counterparts = (strategy_id, consumer), timeframe, counterparts
         self._span, self._full_every = span, full_every
         self._full_at: datetime | None = None
         self._agreed_at: datetime | None = None  # the last look at which all sides answered and nothing was found
@@ -145,9 +149,9 @@ class Reconciler:
             unsettled = (USABLE_BARS + 1) * self._timeframe.delta + grace_of(process_clock())
             since = max(since, self._agreed_at - unsettled)
         scope = Scope(*self._of, self._timeframe, self._timeframe.floor(since), now)
-        found = reconcile_all(db, scope, self._witnesses, now)
+        found = reconcile_all(db, scope, self._counterparts, now)
         # A pair that has no signal in the next stretch may still be traded at the venue, beside the bot.
-        self._witnesses = replace(self._witnesses, pairs=tuple(sorted({*self._witnesses.pairs, *found.pairs})))
+        self._counterparts = replace(self._counterparts, pairs=tuple(sorted({*self._counterparts.pairs, *found.pairs})))
         is_complete = not found.not_compared
         if is_full and is_complete:
             self._full_at = now

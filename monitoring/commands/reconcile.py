@@ -1,11 +1,12 @@
 """signal-monitor reconcile: whether signals, receipts and fills, Freqtrade's trades and the venue's account agree."""
 
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
 import typer
 
-from monitoring.chain.reconciler import Witnesses, reconcile_all
+from monitoring.chain.reconciler import Counterparts, reconcile_all
 from monitoring.commands.arguments import AsJson, Consumer, Since, Strategy, Tf, Until, load_settings, scope_of
 from monitoring.commands.console import out, print_json
 from monitoring.report.tables import reconciliation_object, reconciliation_text
@@ -42,6 +43,10 @@ def reconcile_signals(
     balance: Annotated[
         bool, typer.Option("--balance/--no-balance", help="Whether balances are compared; needs Freqtrade and venue.")
     ] = True,
+    explained: Annotated[
+        list[str] | None,
+        typer.Option(metavar="'PAIR ORDER'", help="An order that is accounted for, such as 'BTC/USDT 17'."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Hold signals, receipts and fills against each other and, if asked, against Freqtrade's trades and the venue.
@@ -55,8 +60,9 @@ def reconcile_signals(
     held = dict(_amount(one) for one in besides or ())
     with connect(settings) as db:
         scope = scope_of(db, strategy, consumer, tf, since, until)
-        witnesses = _witnesses(settings, freqtrade, exchange, exchange_url, held, balance=balance)
-        result = reconcile_all(db, scope, witnesses, server_time(db))
+        asked = _counterparts(settings, freqtrade, exchange, exchange_url, held, balance=balance)
+        counterparts = replace(asked, explained=frozenset(explained or ()))
+        result = reconcile_all(db, scope, counterparts, server_time(db))
     if as_json:
         print_json(reconciliation_object(result))
     else:
@@ -70,7 +76,7 @@ def reconcile_signals(
         raise typer.Exit(DISAGREES)
 
 
-def _witnesses(
+def _counterparts(
     settings: Settings,
     freqtrade: str | None,
     exchange: str | None,
@@ -78,7 +84,7 @@ def _witnesses(
     besides: dict[str, Decimal],
     *,
     balance: bool,
-) -> Witnesses:
+) -> Counterparts:
     bot = venue = None
     if freqtrade is not None:
         from monitoring.sources.freqtrade_api import BotApi  # here, not above: its packages take a while to import
@@ -90,7 +96,7 @@ def _witnesses(
         keys = VenueKeys.of(settings, exchange, exchange_url)
         keys.check()
         venue = VenueAccount(keys)
-    return Witnesses(bot, venue, balances=balance and bot is not None, besides=besides)
+    return Counterparts(bot, venue, balances=balance and bot is not None, besides=besides)
 
 
 def _amount(text: str) -> tuple[str, Decimal]:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from monitoring.chain.comparison import Comparison, compare_with_backtest
 from monitoring.chain.equity_curves import equity_curves
 from monitoring.chain.latency import Latency, latencies
-from monitoring.chain.reconciler import Witnesses, reconcile_all
+from monitoring.chain.reconciler import Counterparts, reconcile_all
 from monitoring.chain.reconciliation import Reconciliation
 from monitoring.chain.signal_chain import EXPORT_FIELDS, Scope, SignalChain, first_seen, read_stored, signal_chains
 from monitoring.chain.traded_span import read_span
@@ -158,7 +158,7 @@ def _strategy(db: Store, found: Found, since: datetime, until: datetime, at: dat
         research=research,
         chains=chains,
         latency=tuple(latencies(watched.strategy_id, timeframe, chains, at, bot_since)),
-        reconciliation=reconcile_all(db, scope, Witnesses(), at) if watched.consumer else None,
+        reconciliation=reconcile_all(db, scope, Counterparts(), at) if watched.consumer else None,
         comparison=comparison,
         not_compared=why_not,
         curves=curves,

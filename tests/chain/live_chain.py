@@ -17,7 +17,7 @@ import orjson
 from pydantic import SecretStr
 
 from monitoring.chain.findings import Finding
-from monitoring.chain.reconciler import Witnesses, reconcile_all
+from monitoring.chain.reconciler import Counterparts, reconcile_all
 from monitoring.chain.signal_chain import Scope
 from monitoring.sources.venue_account import VenueAccount, VenueKeys
 from quantflow_nodes.freqtrade_bot import PAPER_KEY, PAPER_SECRET, Bot, BotRequest, running_bot
@@ -131,8 +131,8 @@ class LiveChain:
         """Whatever does not fit between signals, receipts, fills and the venue's own orders."""
         scope = Scope("chain", CONSUMER, MINUTE, self.began, self.clock.now())
         keys = VenueKeys("binance", SecretStr(PAPER_KEY), SecretStr(PAPER_SECRET), self.venue.url)
-        witnesses = Witnesses(venue=VenueAccount(keys), pairs=(KEY["pair"],), balances=False)
-        return list(reconcile_all(self.db, scope, witnesses, self.clock.now(), grace=timedelta(0)).findings)
+        counterparts = Counterparts(venue=VenueAccount(keys), pairs=(KEY["pair"],), balances=False)
+        return list(reconcile_all(self.db, scope, counterparts, self.clock.now(), grace=timedelta(0)).findings)
 
     def amount(self, ts: datetime) -> Decimal:
         return sum((fill["amount"].to_decimal() for fill in self.fills(ts)), Decimal(0))

@@ -20,7 +20,7 @@ import pytest
 from executor_bot import CONSUMER, MINUTE, PAIR, STRATEGY_ID, ExecutorBot, executor_bot
 from pydantic import SecretStr
 
-from monitoring.chain.reconciler import Reconciler, Witnesses, reconcile_all
+from monitoring.chain.reconciler import Counterparts, Reconciler, reconcile_all
 from monitoring.chain.reconciliation import Reconciliation
 from monitoring.chain.signal_chain import Scope
 from monitoring.sources.freqtrade_api import BotApi
@@ -45,7 +45,7 @@ OTHER_KEY, OTHER_SECRET = "other-key", "other-secret"
 
 @dataclass
 class Chain:
-    """The bot, the store's server, and the two witnesses beside it."""
+    """The bot, the store's server, and the two counterparts beside it."""
 
     bot: ExecutorBot
     server: EmbeddedServer
@@ -53,21 +53,23 @@ class Chain:
     venue: VenueAccount
     hand: Any  # a person's own client at the venue, with the keys of the bot's account
 
-    def look(self, since: datetime, witnesses: Witnesses | None = None) -> Reconciliation:
+    def look(self, since: datetime, counterparts: Counterparts | None = None) -> Reconciliation:
         """Hold all sides against each other, for signals and orders from a time on."""
         now = self.bot.clock.now()
         scope = Scope(STRATEGY_ID, CONSUMER, MINUTE, MINUTE.floor(since), now)
-        return reconcile_all(self.bot.db, scope, witnesses or Witnesses(self.api, self.venue, (PAIR,)), now, GRACE)
+        return reconcile_all(
+            self.bot.db, scope, counterparts or Counterparts(self.api, self.venue, (PAIR,)), now, GRACE
+        )
 
     def begin(self) -> datetime:
         """Wait for a new minute, and return its begin: what earlier tests ordered lies before it."""
         return self.bot.closed_bar() + MINUTE.delta
 
-    def becomes(self, since: datetime, *kinds: str, witnesses: Witnesses | None = None) -> Reconciliation:
+    def becomes(self, since: datetime, *kinds: str, counterparts: Counterparts | None = None) -> Reconciliation:
         """Wait until exactly these kinds are found, and all balances are compared."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
-            seen = self.look(since, witnesses)
+            seen = self.look(since, counterparts)
             is_compared = all(one.is_compared for one in seen.balances)
             if is_compared and sorted(one.kind for one in seen.findings) == sorted(kinds):
                 return seen
@@ -239,8 +241,8 @@ def test_the_account_of_somebody_else_knows_none_of_it(chain: Chain) -> None:
     since = chain.begin()
     chain.bot.enter()
     keys = VenueKeys("binance", SecretStr(OTHER_KEY), SecretStr(OTHER_SECRET), chain.bot.venue.url)
-    other = Witnesses(chain.api, VenueAccount(keys, chain.bot.clock.now), (PAIR,))
-    chain.becomes(since, "unknown fill", "balance differs", witnesses=other)
+    other = Counterparts(chain.api, VenueAccount(keys, chain.bot.clock.now), (PAIR,))
+    chain.becomes(since, "unknown fill", "balance differs", counterparts=other)
     chain.becomes(since)
 
 
@@ -253,7 +255,7 @@ def test_documents_that_a_backup_did_not_have_are_missed_until_the_bot_writes_th
         assert chain.bot.db[collection].delete_many({"ts": ts}).deleted_count == 1
     found = chain.becomes(since, "order without fill", "position differs")
     assert found.findings[0].ts == ts
-    chain.becomes(since, "receipt without fill", witnesses=Witnesses())
+    chain.becomes(since, "receipt without fill", counterparts=Counterparts())
     chain.restarted()
     chain.becomes(since)
 
@@ -355,8 +357,8 @@ def test_nothing_is_lost_by_a_mongodb_that_was_killed(chain: Chain) -> None:
 
 def test_a_loop_tells_a_difference_until_it_is_mended(chain: Chain) -> None:
     """The reconciler of the monitor's loop: little is read while all agrees, and everything as long as it does not."""
-    witnesses = Witnesses(chain.api, chain.venue)
-    reconciler = Reconciler(STRATEGY_ID, CONSUMER, MINUTE, witnesses, span=timedelta(minutes=30))
+    counterparts = Counterparts(chain.api, chain.venue)
+    reconciler = Reconciler(STRATEGY_ID, CONSUMER, MINUTE, counterparts, span=timedelta(minutes=30))
     began = chain.begin()
     ts = chain.bot.enter()
 

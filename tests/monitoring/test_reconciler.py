@@ -8,7 +8,7 @@ import pytest
 from bson.decimal128 import Decimal128
 
 from monitoring.chain.books import BotBook, VenueBook
-from monitoring.chain.reconciler import Reconciler, Witnesses, grace_of, reconcile_all
+from monitoring.chain.reconciler import Counterparts, Reconciler, grace_of, reconcile_all
 from monitoring.chain.signal_chain import Scope
 from schemas.clock import Clock
 from schemas.collections import FILLS, SIGNAL_RECEIPTS, SIGNALS, Store
@@ -44,7 +44,7 @@ def skipped(db: Store) -> None:
 
 
 def reconciler(venue: Silent) -> Reconciler:
-    return Reconciler("s", "bot", MINUTE, Witnesses(venue=venue), span=6 * HOUR, full_every=HOUR)
+    return Reconciler("s", "bot", MINUTE, Counterparts(venue=venue), span=6 * HOUR, full_every=HOUR)
 
 
 def test_little_is_read_while_all_agrees_and_everything_each_hour(db: Store) -> None:
@@ -87,6 +87,19 @@ def test_a_finding_is_looked_at_until_it_is_over(db: Store) -> None:
     assert [one == 6 * HOUR for one in reach] == [True, False, True, True, True, False]
 
 
+def test_an_order_that_a_person_has_accounted_for_is_told_no_more(db: Store) -> None:
+    """It is named with its pair, as venues number the orders of each by themselves; others are told on."""
+    skipped(db)
+    times = {"ordered_at": NOON + MINUTE.delta, "filled_at": NOON + MINUTE.delta}
+    for order_id in ("11", "12"):
+        lost = KEY | {"consumer": "bot", "order_id": order_id, "side": "buy", "amount": Decimal128("1")} | times
+        db[FILLS].insert_one({name: value for name, value in lost.items() if name != "ts"})
+    scope = Scope("s", "bot", MINUTE, NOON - HOUR, NOON + HOUR)
+    explained = frozenset({"BTC/USDT 11", "ETH/USDT 12"})
+    found = reconcile_all(db, scope, Counterparts(venue=Silent(), explained=explained), NOON + HOUR)
+    assert [(one.kind, one.order_id) for one in found.findings] == [("unknown fill", "12")]
+
+
 def test_a_side_that_does_not_answer_is_not_compared_and_made_up_for(db: Store) -> None:
     """Its sentence is told, nothing is a finding, and the next look reads from the last complete one on."""
     skipped(db)
@@ -111,7 +124,7 @@ def test_the_bot_that_does_not_answer_does_not_keep_the_venue_from_being_asked(d
 
     skipped(db)
     scope = Scope("s", "bot", MINUTE, NOON - HOUR, NOON + HOUR)
-    found = reconcile_all(db, scope, Witnesses(Away(), Silent()), NOON + HOUR)
+    found = reconcile_all(db, scope, Counterparts(Away(), Silent()), NOON + HOUR)
     assert (found.freqtrade_orders, found.venue_orders, found.not_compared) == (None, 0, ("Freqtrade did not answer.",))
 
 
