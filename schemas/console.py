@@ -4,8 +4,9 @@ import logging
 import signal
 import sys
 import traceback
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
 from typing import TextIO
 
 import structlog
@@ -94,3 +95,24 @@ def run_command(app: Callable[[], None]) -> None:
 def _show_trace(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Show what nobody foresaw as Python does, but for secrets."""
     sys.stderr.write(without_secrets("".join(traceback.format_exception(kind, error, trace))))
+
+
+@contextmanager
+def ended_by_signals(end: Callable[[], object]) -> Iterator[None]:
+    """Let the first Ctrl-C or SIGTERM call `end`, so that the work at hand ends well, and the next one end at once."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def answer(_number: int, _frame: FrameType | None) -> None:
+        restore()
+        end()
+
+    for number in before:
+        signal.signal(number, answer)
+    try:
+        yield
+    finally:
+        restore()

@@ -1,10 +1,8 @@
 """signal-monitor run: the loop that an operator leaves running beside the two sides."""
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from threading import Event as Flag
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -21,6 +19,7 @@ from monitoring.report.run_lines import Line, looked, show_json, show_text, star
 from monitoring.watch_file import WatchFile
 from monitoring.watch_loop import Turn, WatchLoop
 from monitoring.witnesses import open_witnesses
+from schemas.console import ended_by_signals
 
 app = typer.Typer(add_completion=False)
 _LEAST_S = 0.1
@@ -62,7 +61,8 @@ def run(
     settings = load_settings()
     file = WatchFile.read(watch) if watch else WatchFile()
     with ExitStack() as stack:
-        stop = stack.enter_context(_stopped_by_signals())
+        stop = Flag()
+        stack.enter_context(ended_by_signals(stop.set))
         witnesses = stack.enter_context(open_witnesses(settings, file))
         looker = stack.enter_context(open_looker(settings, file, witnesses))
         metrics = MonitorMetrics(lambda: looker.count.total)
@@ -92,25 +92,3 @@ def _show(turn: Turn, metrics: MonitorMetrics, show: Callable[[Line], None]) -> 
     for event in turn.told:
         metrics.alert_sent(event.kind, event.severity)
         show(told(event))
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[Flag]:
-    """Give a flag that the first Ctrl-C or SIGTERM sets, so that the look at hand ends well; the next ends at once."""
-    stop = Flag()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        restore()
-        stop.set()
-
-    for number in before:
-        signal.signal(number, end)
-    try:
-        yield stop
-    finally:
-        restore()

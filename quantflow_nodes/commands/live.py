@@ -1,9 +1,5 @@
 """quantflow live: keeps a graph's signals up to date, bar by bar."""
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Annotated, Any
 
 import orjson
@@ -18,7 +14,7 @@ from quantflow_nodes.live.live_export import Exported
 from quantflow_nodes.live.live_plan import LivePlan, plan_live, without_ends
 from quantflow_nodes.live.run_live import OpenSession, open_session
 from quantflow_nodes.plan import plan_graph
-from schemas.console import configure_logging
+from schemas.console import configure_logging, ended_by_signals
 from schemas.documents import Signal
 from schemas.settings import Settings
 from schemas.timeframes import parse_time
@@ -71,31 +67,10 @@ def live(
         "bars": bars,
         "patience_s": patience,
     }
-    with open_session(plan, settings, printer, **options) as opened, _ended_by_signals(opened.session.stop):
+    with open_session(plan, settings, printer, **options) as opened, ended_by_signals(opened.session.stop):
         printer(_started(plan, opened))
         opened.run()
     printer(LiveEvent("ended", f"Run {opened.run_id} of {plan.plan.graph.name} has ended.", {"run_id": opened.run_id}))
-
-
-@contextmanager
-def _ended_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Let the first Ctrl-C or SIGTERM end the session after the bar at hand, and the next one at once."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        restore()
-        stop()
-
-    for number in before:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        restore()
 
 
 def _started(plan: LivePlan, opened: OpenSession) -> LiveEvent:
