@@ -62,7 +62,10 @@ class SecretFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Clean the record's message and trace; every record passes."""
-        message = record.getMessage()
+        try:
+            message = record.getMessage()
+        except Exception as error:  # noqa: BLE001 - a handler's filter runs in the caller, who logs and goes on
+            message = f"A log message does not fit its arguments ({type(error).__name__}): {record.msg!r}"
         record.msg, record.args = without_secrets(message), None
         if record.exc_info and record.exc_info[0] is not None:
             trace = "".join(traceback.format_exception(*record.exc_info)).rstrip()

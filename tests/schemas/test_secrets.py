@@ -36,6 +36,16 @@ def log() -> Iterator[tuple[logging.Logger, list[str]]]:
     logger.removeHandler(handler)
 
 
+def test_a_message_that_does_not_fit_its_arguments_does_not_reach_the_caller(
+    log: tuple[logging.Logger, list[str]],
+) -> None:
+    """The caller goes on, and what is written names the message; its arguments stay out."""
+    remember_secret("hunter2long")
+    logger, lines = log
+    logger.warning("hunter2long took %d bars", "hunter2long")
+    assert lines == ["A log message does not fit its arguments (TypeError): '*** took %d bars'"]
+
+
 def test_a_secret_is_hidden_in_every_spelling() -> None:
     """As it is, as an address writes it, as JSON and Python do."""
     secret = 'p@ss/w"ord\\ é'
