@@ -199,7 +199,9 @@ def write_files(folder: Path, symbols: list[Symbol], since: datetime, api: str, 
         "exchange": "binance",
         "exchange_url": venue.url,
     }
-    (folder / "watch.yaml").write_text(yaml.safe_dump({"strategies": [watched]}))
+    # An hour back instead of a day, so that what is looked back on is soon as much as it will ever be.
+    rules = {"reconciliation": {"within": "1h"}}
+    (folder / "watch.yaml").write_text(yaml.safe_dump({"strategies": [watched], "rules": rules}))
 
 
 def environment_of(settings: Settings, venue: Venue) -> dict[str, str]:
