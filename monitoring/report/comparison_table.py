@@ -1,7 +1,6 @@
 """Lays a comparison of live trades with the backtest out: a table for people, plain values for machines."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -9,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from monitoring.chain.comparison import ComparedTrade, Comparison
+from monitoring.report.json_time import json_time
 
 PARTS = {
     "delay": "delay",
@@ -32,8 +32,8 @@ def comparison_object(found: Comparison) -> dict[str, Any]:
         "strategy_id": found.scope.strategy_id,
         "consumer": found.scope.consumer,
         "timeframe": found.scope.timeframe.name,
-        "since": _iso(found.scope.since),
-        "until": _iso(found.scope.until),
+        "since": json_time(found.scope.since),
+        "until": json_time(found.scope.until),
         "fee": found.fee,
         "fee_source": found.fee_source,
         "trades": [_trade_object(trade) for trade in found.trades],
@@ -168,16 +168,16 @@ def _trade_object(trade: ComparedTrade) -> dict[str, Any]:
     live, backtest, split = trade.live, trade.backtest, trade.split
     return {
         "pair": trade.pair,
-        "ts": _iso(trade.ts),
+        "ts": json_time(trade.ts),
         "live": None
         if live is None
         else {
             "profit_ratio": trade.live_ratio,
             "profit_quote": str(live.profit_quote),
             "trade_id": live.trade_id,
-            "opened_at": _iso(live.opened_at),
-            "closed_at": _iso(live.closed_at),
-            "exit_ts": _iso(live.exit_ts),
+            "opened_at": json_time(live.opened_at),
+            "closed_at": json_time(live.closed_at),
+            "exit_ts": json_time(live.exit_ts),
             "exit_reason": live.exit_reason,
             "open_quoted": None if live.open_quoted is None else str(live.open_quoted),
             "open_rate": str(live.open_rate),
@@ -189,9 +189,9 @@ def _trade_object(trade: ComparedTrade) -> dict[str, Any]:
         if backtest is None
         else {
             "profit_ratio": trade.backtest_ratio,
-            "opened_at": _iso(backtest.opened_at),
-            "closed_at": _iso(backtest.closed_at),
-            "exit_ts": _iso(backtest.exit_ts),
+            "opened_at": json_time(backtest.opened_at),
+            "closed_at": json_time(backtest.closed_at),
+            "exit_ts": json_time(backtest.exit_ts),
             "open_rate": backtest.rates.open_rate,
             "close_rate": backtest.rates.close_rate,
         },
@@ -205,7 +205,3 @@ def _trade_object(trade: ComparedTrade) -> dict[str, Any]:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
-
-
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat().replace("+00:00", "Z")

@@ -15,7 +15,8 @@ from monitoring.alerts.verdict import Verdict, length
 from monitoring.chain.signal_chain import percentile
 from monitoring.facts import BotHealth, Look, ResearchHealth, SeriesHealth, StrategyLook
 from monitoring.problem import Severity
-from monitoring.report.run_lines import iso, problem_object
+from monitoring.report.json_time import json_time
+from monitoring.report.run_lines import problem_object
 from schemas.timeframes import Timeframe
 
 _STYLES = {Severity.HEALTHY: "green", Severity.WARNING: "yellow", Severity.CRITICAL: "red"}
@@ -59,7 +60,7 @@ def health_object(look: Look, verdict: Verdict) -> dict[str, Any]:
         "status": verdict.severity.name.lower(),
         "exit_code": int(verdict.severity),
         "summary": summary(look, verdict),
-        "at": iso(look.at),
+        "at": json_time(look.at),
         "problems": [problem_object(problem) for problem in verdict.problems],
         "mongodb": {
             "ping_ms": look.store.ping_ms,
@@ -70,9 +71,9 @@ def health_object(look: Look, verdict: Verdict) -> dict[str, Any]:
             {
                 "symbol": one.symbol,
                 "timeframe": one.timeframe,
-                "last_open": _iso(one.last_open),
+                "last_open": json_time(one.last_open),
                 "age_s": one.age_s,
-                "open_gaps": [{"start": iso(gap.start), "end": iso(gap.end)} for gap in one.open_gaps],
+                "open_gaps": [{"start": json_time(gap.start), "end": json_time(gap.end)} for gap in one.open_gaps],
             }
             for one in look.series
         ],
@@ -90,8 +91,8 @@ def _strategy_object(one: StrategyLook) -> dict[str, Any]:
         "research": None
         if research is None
         else {
-            "last_export_at": _iso(research.last_export_at),
-            "last_bar": _iso(research.last_bar),
+            "last_export_at": json_time(research.last_export_at),
+            "last_bar": json_time(research.last_bar),
             "success": research.success,
             "closes": research.closes,
             "inserted": research.inserted,
@@ -104,7 +105,7 @@ def _strategy_object(one: StrategyLook) -> dict[str, Any]:
         else {
             "ping_ms": bot.ping_ms,
             "state": bot.state,
-            "last_process": _iso(bot.last_process),
+            "last_process": json_time(bot.last_process),
             "open_trades": bot.open_trades,
             "max_open_trades": bot.max_open_trades,
             "free_quote": _number(bot.free_quote),
@@ -181,10 +182,6 @@ def _age(seconds: float) -> str:
 
 def _clock(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M}"
-
-
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else iso(time)
 
 
 def _number(value: Decimal | None) -> float | None:

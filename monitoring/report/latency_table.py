@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from monitoring.chain.latency import EXPORT_LIMIT_BARS, SEEN_LIMIT_BARS, Figures, Latency, Share
 from monitoring.chain.signal_chain import STAGES, SignalChain
+from monitoring.report.json_time import json_time
 from monitoring.sources.span_signals import SpanSignals
 
 _FIGURES = ("p50", "p95", "p99", "worst")
@@ -115,7 +115,7 @@ def _share_object(share: Share, limit_bars: float) -> dict[str, Any]:
 def _chain_object(chain: SignalChain) -> dict[str, Any]:
     return {
         "pair": chain.pair,
-        "ts": _iso(chain.ts),
+        "ts": json_time(chain.ts),
         "content": chain.content,
         "decision": chain.decision,
         "reason": chain.reason,
@@ -183,7 +183,3 @@ def _ms(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if abs(value) < _LONG_MS else duration(value)
-
-
-def _iso(time: datetime) -> str:
-    return time.isoformat().replace("+00:00", "Z")

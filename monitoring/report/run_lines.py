@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -12,6 +11,7 @@ from monitoring.alerts.alert_book import Event
 from monitoring.alerts.message import text_of, title_of
 from monitoring.alerts.verdict import utc
 from monitoring.problem import Problem
+from monitoring.report.json_time import json_time
 from monitoring.watch_file import WatchFile
 from monitoring.watch_loop import Turn
 
@@ -61,7 +61,7 @@ def looked(turn: Turn) -> Line:
         None,
         {
             "event": "look",
-            "at": iso(turn.look.at),
+            "at": json_time(turn.look.at),
             "seconds": round(turn.seconds, 4),
             "status": turn.verdict.severity.name.lower(),
             "strategies": len(turn.look.strategies),
@@ -80,7 +80,7 @@ def told(event: Event) -> Line:
             "consumer": alert.consumer,
             "pair": alert.pair,
             "subject": alert.subject,
-            "began_at": iso(alert.began_at),
+            "began_at": json_time(alert.began_at),
         }
         for alert in event.after
     ]
@@ -88,7 +88,7 @@ def told(event: Event) -> Line:
     value = {
         "event": "alert",
         "kind": event.kind,
-        "at": iso(event.at),
+        "at": json_time(event.at),
         "severity": event.severity.name.lower(),
         "title": title,
         "text": text,
@@ -107,10 +107,5 @@ def problem_object(problem: Problem) -> dict[str, Any]:
         "pair": problem.pair,
         "subject": problem.subject,
         "text": problem.text,
-        "at": iso(problem.at),
+        "at": json_time(problem.at),
     }
-
-
-def iso(time: datetime) -> str:
-    """Return a time as JSON has it: '2022-01-15T12:00:00Z'."""
-    return time.isoformat().replace("+00:00", "Z")

@@ -1,10 +1,10 @@
 """Lays a span's facts out as plain values for machines."""
 
-from datetime import datetime
 from typing import Any
 
 from monitoring.chain.latency import Figures, Latency
 from monitoring.report.comparison_table import comparison_object
+from monitoring.report.json_time import json_time
 from monitoring.report.tables import reconciliation_object
 from monitoring.sources.span_facts import SpanFacts, StrategySpan
 
@@ -12,9 +12,9 @@ from monitoring.sources.span_facts import SpanFacts, StrategySpan
 def span_object(facts: SpanFacts) -> dict[str, Any]:
     """Return what the page about a span shows as plain JSON values."""
     return {
-        "since": _iso(facts.since),
-        "until": _iso(facts.until),
-        "at": _iso(facts.at),
+        "since": json_time(facts.since),
+        "until": json_time(facts.until),
+        "at": json_time(facts.at),
         "strategies": [_strategy(one) for one in facts.strategies],
         "alerts": [
             alert.model_dump(mode="json", exclude={"slot", "revision", "claimed_until"}) for alert in facts.alerts
@@ -23,8 +23,8 @@ def span_object(facts: SpanFacts) -> dict[str, Any]:
             {
                 "symbol": gap.symbol,
                 "timeframe": gap.timeframe,
-                "start": _iso(gap.start),
-                "end": _iso(gap.end),
+                "start": json_time(gap.start),
+                "end": json_time(gap.end),
                 "state": gap.state,
             }
             for gap in facts.gaps
@@ -54,7 +54,7 @@ def _strategy(one: StrategySpan) -> dict[str, Any]:
             "delay_s": list(research.delay_s),
             "failed_run": None
             if run is None
-            else {"run_id": run.run_id, "graph": run.graph, "ended_at": _iso(run.ended_at), "error": run.error},
+            else {"run_id": run.run_id, "graph": run.graph, "ended_at": json_time(run.ended_at), "error": run.error},
         },
         "latency": [_latency(latency) for latency in one.latency],
         "reconciliation": None if one.reconciliation is None else reconciliation_object(one.reconciliation),
@@ -86,7 +86,3 @@ def _figures(figures: Figures | None) -> dict[str, float] | None:
         "p99_ms": figures.p99_ms,
         "worst_ms": figures.worst_ms,
     }
-
-
-def _iso(time: datetime) -> str:
-    return time.isoformat().replace("+00:00", "Z")

@@ -1,6 +1,5 @@
 """Lays a reconciliation out, as text and tables for people and as plain values for machines."""
 
-from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -8,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from monitoring.chain.reconciliation import Reconciliation
+from monitoring.report.json_time import json_time
 
 _BALANCE_PARTS = ("held", "in_trades", "dust", "besides", "unexplained", "allowed")
 
@@ -16,8 +16,8 @@ def reconciliation_object(result: Reconciliation) -> dict[str, Any]:
     """Return what was compared and found as plain JSON values; amounts are texts, to the last digit."""
     return {
         "agrees": result.agrees,
-        "since": _iso(result.since) if result.since else None,
-        "until": _iso(result.until) if result.until else None,
+        "since": json_time(result.since) if result.since else None,
+        "until": json_time(result.until) if result.until else None,
         "pairs": list(result.pairs),
         "signals": result.signals,
         "receipts": result.receipts,
@@ -39,7 +39,7 @@ def reconciliation_object(result: Reconciliation) -> dict[str, Any]:
             {
                 "kind": one.kind,
                 "pair": one.pair,
-                "ts": _iso(one.ts) if one.ts else None,
+                "ts": json_time(one.ts) if one.ts else None,
                 "order_id": one.order_id,
                 "what": one.what,
             }
@@ -85,7 +85,3 @@ def _balances_table(result: Reconciliation) -> Table:
         amounts = (one.held, one.in_trades, one.dust, one.besides, one.unexplained)
         table.add_row(one.asset, *(f"{amount:,.8f}" for amount in amounts), style="red" if one.differs else None)
     return table
-
-
-def _iso(time: datetime) -> str:
-    return time.isoformat().replace("+00:00", "Z")
