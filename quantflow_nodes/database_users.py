@@ -1,5 +1,6 @@
 """Makes the database's roles and users on a server, and the addresses by which the users connect."""
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,12 @@ from schemas.collections import Store
 from schemas.errors import InputError
 from schemas.roles import ROLES, Role
 
-# Where the admin signs in is the admin's business; the same goes for the database that the address names.
-_OF_THE_ADMIN = ("authsource", "authmechanism", "authmechanismproperties")
+# How the admin signs in, here and at a proxy, is the admin's business; so is the database that the address names. A
+# proxy's user without its password is refused by drivers, so both go.
+_OF_THE_ADMIN = (
+    "authsource", "authmechanism", "authmechanismproperties",
+    "tlscertificatekeyfile", "tlscertificatekeyfilepassword", "proxyusername", "proxypassword",
+)  # fmt: skip
 
 Change = Literal["made", "updated", "unchanged"]
 
@@ -103,7 +108,7 @@ def user_uri(admin_uri: str, database: str, user: str, password: str) -> str:
     hosts, _, after = address.partition("/")
     kept = [
         option
-        for option in after.partition("?")[2].split("&")
+        for option in re.split("[&;]", after.partition("?")[2])  # drivers take either
         if option and option.partition("=")[0].lower() not in _OF_THE_ADMIN
     ]
     query = "&".join([*kept, f"authSource={quote_plus(database)}"])
