@@ -16,6 +16,9 @@ from schemas.documents import Name, PairText, SymbolText, TimeframeText
 from schemas.errors import InputError
 from schemas.timeframes import Timeframe
 
+EXPLAINED_ORDER = r"^\S+/\S+ \S+$"
+"""How a person names an order that is accounted for: the pair, a space and the order's id."""
+
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
@@ -115,7 +118,7 @@ class WatchedStrategy(_Part):
     exchange_url: Address | None = None
     balances: bool = True
     besides: tuple[Holding, ...] = ()
-    explained: tuple[Annotated[str, Field(pattern=r"^\S+/\S+ \S+$")], ...] = ()
+    explained: tuple[Annotated[str, Field(pattern=EXPLAINED_ORDER)], ...] = ()
 
     @property
     def bar(self) -> timedelta:

@@ -1,5 +1,6 @@
 """signal-monitor reconcile: whether signals, receipts and fills, Freqtrade's trades and the venue's account agree."""
 
+import re
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
@@ -10,6 +11,7 @@ from monitoring.chain.reconciler import Counterparts, reconcile_all
 from monitoring.commands.arguments import AsJson, Consumer, Since, Strategy, Tf, Until, load_settings, scope_of
 from monitoring.commands.console import out, print_json
 from monitoring.report.tables import reconciliation_object, reconciliation_text
+from monitoring.watch_file import EXPLAINED_ORDER
 from schemas.console import DISAGREES
 from schemas.errors import InputError, VenueError
 from schemas.mongo import connect, server_time
@@ -58,10 +60,11 @@ def reconcile_signals(
     """
     settings = load_settings()
     held = dict(_amount(one) for one in besides or ())
+    told = frozenset(map(_order, explained or ()))
     with connect(settings) as db:
         scope = scope_of(db, strategy, consumer, tf, since, until)
         asked = _counterparts(settings, freqtrade, exchange, exchange_url, held, balance=balance)
-        counterparts = replace(asked, explained=frozenset(explained or ()))
+        counterparts = replace(asked, explained=told)
         result = reconcile_all(db, scope, counterparts, server_time(db))
     if as_json:
         print_json(reconciliation_object(result))
@@ -108,3 +111,9 @@ def _amount(text: str) -> tuple[str, Decimal]:
     if not asset or not amount.is_finite():
         raise InputError(f"--besides must name an asset and an amount, such as BTC=0.5, found {text!r}.")
     return asset.upper(), amount
+
+
+def _order(text: str) -> str:
+    if re.fullmatch(EXPLAINED_ORDER, text) is None:
+        raise InputError(f"--explained must name a pair and an order, such as 'BTC/USDT 17', found {text!r}.")
+    return text

@@ -82,6 +82,7 @@ def test_signals_from_before_the_bot_are_not_missed(traded: Store, command_env: 
         (["--strategy", "s", *SPAN, "--exchange", "binance"], "set QUANTFLOW_EXCHANGE_KEY"),
         (["--strategy", "s", *SPAN, "--freqtrade", "http://127.0.0.1:9"], "QUANTFLOW_FREQTRADE_PASSWORD"),
         (["--strategy", "s", *SPAN, "--besides", "BTC"], "--besides must name an asset and an amount"),
+        (["--strategy", "s", *SPAN, "--explained", "BTC/USDT17"], "--explained must name a pair and an order"),
     ],
 )
 def test_a_mistake_is_a_sentence(arguments: list[str], sentence: str, command_env: dict[str, str]) -> None:
