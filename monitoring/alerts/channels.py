@@ -18,7 +18,7 @@ from monitoring.problem import Severity
 from schemas.errors import SettingsError
 
 TIMEOUT_S = 10.0
-_KEPT = 100
+KEPT = 100
 _SHORTEST_SECRET = 3
 
 _log = structlog.get_logger(__name__)
@@ -34,12 +34,15 @@ class Channel:
         What may be shown: the scheme, and the host where it is no secret. Of many services it is the token.
     waiting : deque of Message
         What another channel took and this one did not; it is tried again before anything else.
+    late : deque of Message
+        What it took after its time and is not known as taken yet.
     """
 
     name: str
     service: Any
     secrets: Sequence[str] = field(repr=False)
-    waiting: deque[Message] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    waiting: deque[Message] = field(default_factory=deque)
+    late: deque[Message] = field(default_factory=lambda: deque(maxlen=KEPT))
     is_down: bool = False
     _attempt: "_Attempt | None" = None
 
@@ -50,6 +53,25 @@ class Channel:
         self._attempt = _Attempt(self.service, message)
         self._attempt.thread.start()
         return self._attempt
+
+    def took_late(self, message: Message) -> bool:
+        """Tell whether it took a message after its time: sent again, it would arrive at each try, and never count."""
+        attempt = self._attempt
+        if attempt is not None and attempt.is_late and not attempt.thread.is_alive():
+            self._attempt = None
+            if attempt.error is None:
+                self.late.append(attempt.message)
+        if not message.says_no_more_than(self.late):
+            return False
+        self.late = deque((one for one in self.late if not one.says_no_more_than([message])), maxlen=KEPT)
+        return True
+
+    def keep(self, message: Message) -> None:
+        """Let a message wait for the next try; the oldest one makes room."""
+        if len(self.waiting) >= KEPT:
+            dropped = self.waiting.popleft()
+            _log.error("alert_dropped", channel=self.name, alert=dropped.title, why=f"{KEPT} newer ones wait for it")
+        self.waiting.append(message)
 
     def without_secrets(self, text: str) -> str:
         """Return what may be shown of a service's own words."""
@@ -62,21 +84,23 @@ class _Attempt:
     """One try to send a message, in a thread that does not keep the program from ending."""
 
     def __init__(self, service: Any, message: Message) -> None:
-        self._service, self._message = service, message
-        self._error: str | None = None
+        self._service, self.message = service, message
+        self.error: str | None = None
+        self.is_late = False
         self.thread = threading.Thread(target=self._send, name="alert", daemon=True)
 
     def result(self, deadline: float) -> str | None:
         """Return why it was not taken, or None where it was."""
         self.thread.join(max(0.0, deadline - time.monotonic()))
-        return f"it did not answer within {TIMEOUT_S:g} s" if self.thread.is_alive() else self._error
+        self.is_late = self.thread.is_alive()
+        return f"it did not answer within {TIMEOUT_S:g} s" if self.is_late else self.error
 
     def _send(self) -> None:
         # A plug-in may raise whatever it likes, and a thread has nobody to tell.
         try:
-            self._error = _notify(self._service, self._message)
+            self.error = _notify(self._service, self.message)
         except Exception as error:  # noqa: BLE001
-            self._error = f"{type(error).__name__}: {error}"
+            self.error = f"{type(error).__name__}: {error}"
 
 
 class Channels:
@@ -108,14 +132,23 @@ class Channels:
         if taken:
             for channel in self._channels:
                 if answers.get(channel.name, "it has messages waiting") is not None:
-                    channel.waiting.append(message)
+                    channel.keep(message)
         return taken
 
     def retry(self) -> None:
-        """Try once more what single channels did not take; until one fails, in the order of the messages."""
-        for channel in self._channels:
-            while channel.waiting and self._offer([(channel, channel.waiting[0])])[channel.name] is None:
+        """Try once more what single channels did not take, in the order of the messages.
+
+        All channels are asked at once, each until it fails; after `TIMEOUT_S` no other message is begun, as a look is
+        due: the rest goes out after it.
+        """
+        end = time.monotonic() + TIMEOUT_S
+        trying = [channel for channel in self._channels if channel.waiting]
+        while trying and time.monotonic() < end:
+            answers = self._offer([(channel, channel.waiting[0]) for channel in trying])
+            took = [channel for channel in trying if answers[channel.name] is None]
+            for channel in took:
                 channel.waiting.popleft()
+            trying = [channel for channel in took if channel.waiting]
 
     def test(self, message: Message) -> dict[str, str | None]:
         """Send a message to each channel, and return why each did not take it; None where it did."""
@@ -123,11 +156,14 @@ class Channels:
 
     def _offer(self, offers: Sequence[tuple[Channel, Message]]) -> dict[str, str | None]:
         deadline = time.monotonic() + TIMEOUT_S
-        attempts = [(channel, channel.start(message), message) for channel, message in offers]
-        answers: dict[str, str | None] = {}
-        for channel, attempt, message in attempts:
+        answers: dict[str, str | None] = {
+            channel.name: None for channel, message in offers if channel.took_late(message)
+        }
+        attempts = [(channel, channel.start(message)) for channel, message in offers if channel.name not in answers]
+        for channel, attempt in attempts:
             error = "it is still busy with the message before" if attempt is None else attempt.result(deadline)
             answers[channel.name] = None if error is None else channel.without_secrets(error)
+        for channel, message in offers:
             self._note(channel, message, answers[channel.name])
         return answers
 

@@ -1,6 +1,6 @@
 """What people read: the title and the body of a message about one event or several."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from monitoring.alerts.alert_book import Event, severity_of
@@ -14,11 +14,22 @@ _ENDED = ("over", "passed")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A title and a body of plain text; `severity` is HEALTHY where it tells of ends only."""
+    """A title and a body of plain text; `severity` is HEALTHY where it tells of ends only.
+
+    `news` is what it tells in other words: two messages of the same news differ in no more than when they were written.
+    """
 
     title: str
     body: str
     severity: Severity
+    news: frozenset[str] = frozenset()
+
+    def says_no_more_than(self, others: Iterable["Message"]) -> bool:
+        """Tell whether who had the others has been told all of it; where it has no news, its text must be the same."""
+        had = list(others)
+        if not self.news:
+            return self in had
+        return self.news <= frozenset().union(*(one.news for one in had))
 
 
 def message_of(events: Sequence[Event]) -> Message:
@@ -26,11 +37,20 @@ def message_of(events: Sequence[Event]) -> Message:
     severity = max((event.severity for event in events if event.kind not in _ENDED), default=Severity.HEALTHY)
     if len(events) == 1:
         event = events[0]
-        return Message(title_of(event), _body(event), severity)
+        return Message(title_of(event), _body(event), severity, _news(events))
     lines = ["\n".join([f"{title_of(event)}. {text_of(event)}", *_marks(event)]) for event in events[:_SHOWN]]
     if len(events) > _SHOWN:
         lines.append(f"... and {len(events) - _SHOWN:,} more; `signal-monitor check` lists what is wrong now.")
-    return Message(_title_of_many(events, severity), "\n\n".join(lines), severity)
+    return Message(_title_of_many(events, severity), "\n\n".join(lines), severity, _news(events))
+
+
+def _news(events: Sequence[Event]) -> frozenset[str]:
+    """Return a text for each alert and time that it is told; sentences are left out, as they grow with a delay."""
+    return frozenset(
+        f"{event.kind} {event.severity.name} {alert.alert_id} {alert.times_told}"
+        for event in events
+        for alert in event.after
+    )
 
 
 def _title_of_many(events: Sequence[Event], severity: Severity) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,12 +10,13 @@ from typing import Any
 
 
 class Receiver:
-    """What was posted; `status` is what it answers, and while `held` is not set it does not answer."""
+    """What was posted; `status` is what it answers, after `delay_s`; while `held` is not set it does not answer."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
         self.requests = 0
         self.status = 200
+        self.delay_s = 0.0
         self.held = threading.Event()
         self.held.set()
         receiver = self
@@ -24,6 +26,7 @@ class Receiver:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 receiver.requests += 1
                 receiver.held.wait(30)
+                time.sleep(receiver.delay_s)
                 if receiver.status == 200:
                     receiver.messages.append(body)
                 self.send_response(receiver.status)

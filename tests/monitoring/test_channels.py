@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from receiver import Receiver, running_receiver
 
 from monitoring.alerts import channels as channels_module
-from monitoring.alerts.channels import open_channels, read_channels
+from monitoring.alerts.channels import Channels, open_channels, read_channels
 from monitoring.alerts.message import Message
 from monitoring.problem import Severity
 from schemas.errors import SettingsError
@@ -101,6 +101,68 @@ def test_a_channel_that_hangs_holds_nothing_up(
     assert time.monotonic() - began < 5
     assert (first.requests, len(second.messages)) == (1, 2)
     first.held.set()
+
+
+def test_what_a_slow_channel_took_after_its_time_is_not_sent_again(
+    first: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts as taken when it is offered again, told in the words of a later look; other news are sent."""
+    monkeypatch.setattr(channels_module, "TIMEOUT_S", 0.05)
+    opened = open_channels(urls(first))
+    first.held.clear()
+    assert not opened.send(Message("T", "Seen: 12:00", Severity.WARNING, frozenset({"a"})))
+    monkeypatch.setattr(channels_module, "TIMEOUT_S", 5)
+    first.held.set()
+    later = Message("T", "Seen: 12:01", Severity.WARNING, frozenset({"a"}))
+    assert offered_until_taken(opened, later)
+    assert [one["message"] for one in first.messages] == ["Seen: 12:00"]
+    assert opened.send(Message("T", "Seen: 12:02", Severity.WARNING, frozenset({"a", "b"})))
+    assert opened.send(later)
+    assert len(first.messages) == 3
+
+
+def offered_until_taken(opened: Channels, message: Message) -> bool:
+    """While the attempt before has not come back, the channel is busy."""
+    end = time.monotonic() + 10
+    while not (taken := opened.send(message)) and time.monotonic() < end:
+        time.sleep(0.005)
+    return taken
+
+
+def test_what_waits_holds_a_look_up_no_longer_than_one_message(
+    first: Receiver, second: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten messages at 30 ms each take longer than the 100 ms of a try; the rest goes out by and by, each once."""
+    opened = open_channels(urls(first, second))
+    second.status = 500
+    titles = [f"{number}" for number in range(10)]
+    assert all(opened.send(Message(title, "B", Severity.WARNING)) for title in titles)
+    second.status, second.delay_s = 200, 0.03
+    monkeypatch.setattr(channels_module, "TIMEOUT_S", 0.1)
+    opened.retry()
+    assert len(second.titles) < 5
+    second.delay_s = 0
+    end = time.monotonic() + 10
+    while len(second.titles) < 10 and time.monotonic() < end:
+        opened.retry()
+    assert second.titles == titles
+
+
+def test_a_message_that_has_to_make_room_is_told_of(
+    first: Receiver, second: Receiver, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The oldest one is dropped, by name."""
+    monkeypatch.setattr(channels_module, "KEPT", 2)
+    opened = open_channels(urls(first, second))
+    second.status = 500
+    for title in ("oldest", "older", "newest"):
+        opened.send(Message(title, "B", Severity.WARNING))
+    said = [line for line in "".join(capsys.readouterr()).splitlines() if "alert_dropped" in line]
+    assert len(said) == 1
+    assert "oldest" in said[0]
+    second.status = 200
+    opened.retry()
+    assert second.titles == ["older", "newest"]
 
 
 def test_of_services_whose_host_is_a_token_only_the_scheme_is_shown() -> None:
