@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from monitoring.chain.document_shape import READABLE_TIMES
 from schemas.collections import FILLS, POSITIONS, SIGNAL_EXPORTS, SIGNAL_RECEIPTS, SIGNALS, Store
 from schemas.errors import InputError
 from schemas.timeframes import Timeframe
@@ -200,7 +201,7 @@ class Carriers:
 
 def first_seen(db: Store, scope: Scope) -> datetime | None:
     """Return when the bot saw a signal of the strategy for the first time; None where it never did."""
-    own = {"consumer": scope.consumer, "strategy_id": scope.strategy_id}
+    own = {"consumer": scope.consumer, "strategy_id": scope.strategy_id, "seen_at": READABLE_TIMES}
     first = db[SIGNAL_RECEIPTS].find_one(own, {"seen_at": True}, sort=[("seen_at", 1)])
     return None if first is None else first["seen_at"]
 

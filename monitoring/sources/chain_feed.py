@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from pymongo.errors import OperationFailure, PyMongoError
 
+from monitoring.chain.document_shape import OddDocuments
 from monitoring.sources.chain_window import CHAIN_COLLECTIONS, ChainKey, ChainWindow, Document, window_start, windows_of
 from schemas.collections import Store
 
@@ -37,6 +38,7 @@ class ChainFeed:
 
     def __init__(self, db: Store, bars: int = WINDOW_BARS) -> None:
         self._db, self._bars = db, bars
+        self._odd = OddDocuments()
         self._windows: dict[ChainKey, ChainWindow] = {}
         self._is_whole = False
         self._stream: Any = None
@@ -93,7 +95,7 @@ class ChainFeed:
         """Move the windows to a time; where other keys are wanted all begins anew."""
         if keys != set(self._windows):
             self.close()
-            self._windows, self._token, self._is_whole = windows_of(keys, at, self._bars), None, False
+            self._windows, self._token, self._is_whole = windows_of(keys, at, self._bars, self._odd), None, False
         for key, window in self._windows.items():
             window.move(window_start(key.timeframe, at, self._bars))
 

@@ -1,10 +1,11 @@
 """Holds the newest bars' documents of one strategy in memory: whatever was stored last under each `_id`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from monitoring.chain.document_shape import OddDocuments, fault_of
 from monitoring.chain.signal_chain import Stored
 from schemas.collections import FILLS, SIGNAL_EXPORTS, SIGNAL_RECEIPTS, SIGNALS, Store
 from schemas.timeframes import Timeframe
@@ -12,13 +13,8 @@ from schemas.timeframes import Timeframe
 Document = Mapping[str, Any]
 CHAIN_COLLECTIONS = (SIGNALS, SIGNAL_EXPORTS, SIGNAL_RECEIPTS, FILLS)
 _BATCH = 10_000  # a window in one answer: by default the first one holds 101 documents
-# What a document must have to be placed: other programs write here too. The first one decides how old it is.
-_TIMES = {
-    SIGNALS: ("ts",),
-    SIGNAL_EXPORTS: ("exported_at",),
-    SIGNAL_RECEIPTS: ("ts",),
-    FILLS: ("ts", "ordered_at", "filled_at"),
-}
+# What decides how old a document is; fills that no signal caused have none, and belong to no window.
+_TIMES = {SIGNALS: "ts", SIGNAL_EXPORTS: "exported_at", SIGNAL_RECEIPTS: "ts", FILLS: "ts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +28,7 @@ class ChainKey:
     def filter(self, collection: str, since: datetime) -> dict[str, Any]:
         """Return the filter of what a collection holds since a time; it uses the beginning of an index."""
         own: dict[str, Any] = {"strategy_id": self.strategy_id, "timeframe": self.timeframe.name}
-        own[_TIMES[collection][0]] = {"$gte": since}
+        own[_TIMES[collection]] = {"$gte": since}
         if collection in (SIGNAL_RECEIPTS, FILLS):
             own["consumer"] = {"$in": sorted(self.consumers)}
         return own
@@ -40,10 +36,11 @@ class ChainKey:
 
 @dataclass(slots=True)
 class ChainWindow:
-    """Signals, exports, receipts and fills of one key, of bars that opened from `start` on."""
+    """Signals, exports, receipts and fills of one key, of bars that opened from `start` on; `odd` keeps the others."""
 
     key: ChainKey
     start: datetime
+    odd: OddDocuments = field(default_factory=OddDocuments)
     _kept: dict[str, dict[Any, Document]] = field(default_factory=lambda: {name: {} for name in CHAIN_COLLECTIONS})
 
     def __len__(self) -> int:
@@ -53,18 +50,18 @@ class ChainWindow:
         """Let it hold exactly what is stored now."""
         for name in CHAIN_COLLECTIONS:
             found = db[name].find(self.key.filter(name, self.start), batch_size=_BATCH)
-            self._kept[name] = {one["_id"]: one for one in found if self._belongs(name, one)}
+            self._kept[name] = {_identity(one["_id"]): one for one in found if self._belongs(name, one)}
 
     def put(self, collection: str, document: Document) -> None:
         """Take a document in, in place of an earlier one of its `_id`."""
         if self._belongs(collection, document):
-            self._kept[collection][document["_id"]] = document
+            self._kept[collection][_identity(document["_id"])] = document
         else:
-            self._kept[collection].pop(document["_id"], None)
+            self.remove(collection, document["_id"])
 
     def remove(self, collection: str, identity: Any) -> None:
         """Drop a document, if it is here."""
-        self._kept[collection].pop(identity, None)
+        self._kept[collection].pop(_identity(identity), None)
 
     def move(self, start: datetime) -> None:
         """Begin at a later bar: what is older is dropped."""
@@ -72,7 +69,7 @@ class ChainWindow:
             return
         self.start = start
         for name, kept in self._kept.items():
-            time = _TIMES[name][0]
+            time = _TIMES[name]
             self._kept[name] = {identity: one for identity, one in kept.items() if one[time] >= start}
 
     def stored(self, consumer: str | None) -> Stored:
@@ -91,17 +88,25 @@ class ChainWindow:
         return sorted(own, key=lambda one: one[time])
 
     def _belongs(self, collection: str, document: Document) -> bool:
-        times = [document.get(name) for name in _TIMES[collection]]
-        if not all(isinstance(one, datetime) for one in times) or document[_TIMES[collection][0]] < self.start:
-            return False
         if (document.get("strategy_id"), document.get("timeframe")) != (self.key.strategy_id, self.key.timeframe.name):
             return False
-        return collection in (SIGNALS, SIGNAL_EXPORTS) or document.get("consumer") in self.key.consumers
+        if collection in (SIGNAL_RECEIPTS, FILLS) and str(document.get("consumer")) not in self.key.consumers:
+            return False
+        if (fault := fault_of(collection, document)) is not None:
+            self.odd.refuse(collection, document["_id"], fault)
+            return False
+        time = document.get(_TIMES[collection])
+        return time is not None and time >= self.start
 
 
-def windows_of(keys: Iterable[ChainKey], at: datetime, bars: int) -> dict[ChainKey, ChainWindow]:
+def windows_of(keys: Iterable[ChainKey], at: datetime, bars: int, odd: OddDocuments) -> dict[ChainKey, ChainWindow]:
     """Return an empty window for each key, of the newest bars at a time."""
-    return {key: ChainWindow(key, window_start(key.timeframe, at, bars)) for key in keys}
+    return {key: ChainWindow(key, window_start(key.timeframe, at, bars), odd) for key in keys}
+
+
+def _identity(identity: Any) -> Hashable:
+    """A program may have named its document by a document, which no mapping takes."""
+    return identity if isinstance(identity, Hashable) else repr(identity)
 
 
 def window_start(timeframe: Timeframe, at: datetime, bars: int) -> datetime:

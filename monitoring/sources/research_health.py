@@ -6,11 +6,13 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
 
+from monitoring.chain.document_shape import READABLE_TIMES, fault_of
 from monitoring.facts import ExportFacts, FailedRun, ResearchHealth
 from schemas.collections import SIGNAL_EXPORTS, SIGNALS, WORKFLOW_RUNS, Store
 from schemas.timeframes import Timeframe
 
 _NEWEST_FAILED = 200
+_NEWEST_EXPORTS = 50
 _DUE_BARS = 0.5  # an export within half a bar of the close is in time
 Document = Mapping[str, Any]
 
@@ -32,7 +34,7 @@ class ResearchReader:
         """Return when the first export of a strategy and timeframe ended."""
         key = (strategy_id, timeframe)
         if key not in self._first:
-            own = {"strategy_id": strategy_id, "timeframe": timeframe}
+            own = {"strategy_id": strategy_id, "timeframe": timeframe, "exported_at": READABLE_TIMES}
             found = self._db[SIGNAL_EXPORTS].find_one(own, {"exported_at": True}, sort=[("exported_at", ASCENDING)])
             if found is None:
                 return None
@@ -40,9 +42,11 @@ class ResearchReader:
         return self._first[key]
 
     def last_export(self, strategy_id: str, timeframe: str) -> Document | None:
-        """Return the export that ended last, of whatever age."""
-        own = {"strategy_id": strategy_id, "timeframe": timeframe}
-        return self._db[SIGNAL_EXPORTS].find_one(own, sort=[("exported_at", DESCENDING)])
+        """Return the export that ended last, of whatever age, and can be used."""
+        own = {"strategy_id": strategy_id, "timeframe": timeframe, "exported_at": READABLE_TIMES}
+        ended = self._db[SIGNAL_EXPORTS].find(own, batch_size=2).sort("exported_at", DESCENDING)
+        newest = ended.limit(_NEWEST_EXPORTS)
+        return next((export for export in newest if fault_of(SIGNAL_EXPORTS, export) is None), None)
 
     def last_signals(
         self, strategy_id: str, timeframe: str, pairs: Iterable[str], signals: Iterable[Document], since: datetime
@@ -66,7 +70,8 @@ class ResearchReader:
     def _earlier_signal(self, strategy_id: str, timeframe: str, pair: str, since: datetime) -> datetime | None:
         key = (strategy_id, timeframe, pair)
         if key not in self._earlier:
-            own = {"strategy_id": strategy_id, "pair": pair, "timeframe": timeframe, "ts": {"$lt": since}}
+            own: dict[str, Any] = {"strategy_id": strategy_id, "pair": pair, "timeframe": timeframe}
+            own["ts"] = READABLE_TIMES | {"$lt": since}
             found = self._db[SIGNALS].find_one(own, {"ts": True}, sort=[("ts", DESCENDING)])
             self._earlier[key] = None if found is None else found["ts"]
         return self._earlier[key]
@@ -202,11 +207,12 @@ def _closes(
     first = max(timeframe.floor(since), timeframe.floor(first_export_at))  # the first bar that closes after that
     end = timeframe.floor(at - _DUE_BARS * bar)  # the open of the first bar whose close is not due
     covered: set[datetime] = set()
+    newest = timeframe.floor(at)  # a bar that has not opened has no close, whatever an export says
     for export in exports:
         if export.get("first_ts") is None:
             continue
         ts = max(export["first_ts"], first)
-        while ts <= export["last_ts"]:
+        while ts <= min(export["last_ts"], newest):
             covered.add(ts)
             ts += bar
     due = max(0, (end - first) // bar)

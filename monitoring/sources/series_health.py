@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from monitoring.chain.document_shape import READABLE_TIMES
 from monitoring.facts import BarGapFacts, SeriesHealth
 from schemas.collections import BAR_GAPS, DAY_BARS, Store, bars_collection
 from schemas.timeframes import Timeframe
+
+_DAY = r"^[0-9]{4}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])$"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,17 +66,34 @@ def _newest_opens(db: Store, timeframe: Timeframe, symbols: list[str]) -> dict[s
         {"$sort": {"symbol": -1, time: -1}},
         {"$group": {"_id": "$symbol", "newest": {"$first": f"${time}"}}},
     ]
-    return {found["_id"]: _open(found["newest"]) for found in db[collection].aggregate(pipeline)}
+    found = {one["_id"]: _open(one["newest"]) for one in db[collection].aggregate(pipeline)}
+    for symbol in [symbol for symbol, newest in found.items() if newest is None]:
+        # Another program wrote what is no time, and that sorts as the newest: the newest bar is among those below.
+        readable = {"$regex": _DAY} if collection == DAY_BARS else READABLE_TIMES
+        one = db[collection].find_one({"symbol": symbol, time: readable}, {time: True}, sort=[(time, -1)])
+        found[symbol] = None if one is None else _open(one[time])
+    return {symbol: newest for symbol, newest in found.items() if newest is not None}
 
 
-def _open(stored: str | datetime) -> datetime:
-    """Return a bar's open: bars of 1d are stored by their day's name."""
-    return datetime.strptime(stored, "%Y%m%d").replace(tzinfo=UTC) if isinstance(stored, str) else stored
+def _open(stored: object) -> datetime | None:
+    """Return a bar's open, bars of 1d are stored by their day's name; None of what is neither."""
+    if isinstance(stored, datetime):
+        return stored if READABLE_TIMES["$gte"] <= stored < READABLE_TIMES["$lt"] else None
+    try:
+        return datetime.strptime(str(stored), "%Y%m%d").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _open_gaps(db: Store, timeframe: Timeframe, symbols: list[str]) -> dict[str, list[BarGapFacts]]:
-    wanted = {"symbol": {"$in": symbols}, "timeframe": timeframe.name, "state": "open"}
+    wanted: dict[str, Any] = {
+        "symbol": {"$in": symbols},
+        "timeframe": timeframe.name,
+        "state": "open",
+        "start": READABLE_TIMES,
+    }
     gaps: dict[str, list[BarGapFacts]] = {}
     for gap in db[BAR_GAPS].find(wanted, {"symbol": True, "start": True, "end": True}).sort("start", 1):
-        gaps.setdefault(gap["symbol"], []).append(BarGapFacts(gap["start"], gap["end"]))
+        if isinstance(gap.get("end"), datetime):
+            gaps.setdefault(gap["symbol"], []).append(BarGapFacts(gap["start"], gap["end"]))
     return gaps

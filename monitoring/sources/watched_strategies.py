@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 from pymongo import DESCENDING
 
-from monitoring.chain.signal_chain import find_consumers
+from monitoring.chain.document_shape import READABLE_TIMES, fault_of
+from monitoring.chain.signal_chain import EXPORT_FIELDS, find_consumers
 from monitoring.sources.series_health import Series
 from monitoring.watch_file import WatchedStrategy
 from schemas.collections import SIGNAL_EXPORTS, SIGNAL_RECEIPTS, SIGNALS, WORKFLOW_RUNS, Store
@@ -53,7 +54,7 @@ def _with_recent_exports(db: Store, at: datetime) -> tuple[WatchedStrategy, ...]
                 entry = WatchedStrategy(strategy_id=strategy_id, timeframe=name)
             except ValidationError:  # another program's, and nothing that the watch file could name
                 continue
-            newest = _newest_exports(db, entry, 1)
+            newest = _newest_exports(db, entry)
             if newest and newest[0]["exported_at"] >= at - max(_RECENT, _RECENT_BARS * entry.bar):
                 found.append(entry)
     return tuple(found)
@@ -70,22 +71,23 @@ def _resolved(db: Store, entry: WatchedStrategy, at: datetime) -> list[Found]:
 
 def _latest_exports(db: Store, entry: WatchedStrategy) -> list[Mapping[str, Any]]:
     """Return the newest export, and those shortly before it: several graphs may export pairs of one strategy."""
-    exports = _newest_exports(db, entry, _NEWEST_EXPORTS)
+    exports = _newest_exports(db, entry)
     since = max((export["exported_at"] - _RECENT_BARS * entry.bar for export in exports), default=None)
     return [export for export in exports if since is None or export["exported_at"] >= since]
 
 
-def _newest_exports(db: Store, entry: WatchedStrategy, count: int) -> list[Mapping[str, Any]]:
+def _newest_exports(db: Store, entry: WatchedStrategy) -> list[Mapping[str, Any]]:
     own = {"strategy_id": entry.strategy_id, "timeframe": entry.timeframe}
-    fields = {"pairs": True, "run_id": True, "exported_at": True}
-    return list(db[SIGNAL_EXPORTS].find(own, fields).sort("last_ts", DESCENDING).limit(count))
+    found = db[SIGNAL_EXPORTS].find(own, EXPORT_FIELDS).sort("last_ts", DESCENDING).limit(_NEWEST_EXPORTS)
+    return [export for export in found if fault_of(SIGNAL_EXPORTS, export) is None]
 
 
 def _active_consumers(db: Store, entry: WatchedStrategy, at: datetime) -> list[str | None]:
     """A bot that was renamed has left its receipts behind, and is not missed."""
     newest: dict[str, datetime] = {}
     for consumer in find_consumers(db, entry.strategy_id):
-        own = {"consumer": consumer, "strategy_id": entry.strategy_id, "timeframe": entry.timeframe}
+        own: dict[str, Any] = {"consumer": consumer, "strategy_id": entry.strategy_id, "timeframe": entry.timeframe}
+        own["seen_at"] = READABLE_TIMES
         found = db[SIGNAL_RECEIPTS].find_one(own, {"seen_at": True}, sort=[("seen_at", DESCENDING)])
         if found is not None:
             newest[consumer] = found["seen_at"]

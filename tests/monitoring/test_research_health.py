@@ -113,6 +113,16 @@ def run(name: str, minute: int, state: str, strategy_id: str = STRATEGY, **other
     return {"run_id": f"{name}-{minute}", "name": name, "state": state, "graph": {"nodes": nodes}} | times | other
 
 
+@pytest.mark.mongo
+def test_exports_without_a_time_are_neither_the_first_nor_the_last(db: Store) -> None:
+    """Nor is one without its counts the last: the newest that can be read is the heartbeat."""
+    odd = [export(3, 900, exported_at=None), export(4, 900, exported_at="noon"), export(5, 900, inserted=None)]
+    db[SIGNAL_EXPORTS].insert_many([export(1, 900), export(2, 900), *odd])
+    reader = ResearchReader(db)
+    assert reader.first_export_at(STRATEGY, "1m") == after_close(1, 900)
+    assert (reader.last_export(STRATEGY, "1m") or {})["exported_at"] == after_close(2, 900)
+
+
 def failed_runs(db: Store, *runs: dict[str, Any]) -> dict[str, FailedRun]:
     db[WORKFLOW_RUNS].delete_many({})
     db[WORKFLOW_RUNS].insert_many(list(runs))

@@ -72,3 +72,22 @@ def test_bars_are_as_old_as_their_newest_close(db: Store) -> None:
         SeriesHealth(BTC, "1m", opens(29), 60.0, (BarGapFacts(opens(3), opens(4)), BarGapFacts(opens(9), opens(10)))),
         SeriesHealth(ETH, "1m", None, None),
     )
+
+
+@pytest.mark.mongo
+def test_a_bar_whose_time_is_none_does_not_hide_the_others(db: Store) -> None:
+    """Text among minutes, a word among days, a gap without an end: the newest bar that can be read counts."""
+    db[MINUTE_BARS].insert_many([{"symbol": BTC, "datetime": time} for time in (opens(3), "20220115 12:09")])
+    db[MINUTE_BARS].insert_many(
+        [{"symbol": ETH, "datetime": time} for time in (opens(4), datetime(9999, 1, 1, tzinfo=UTC))]
+    )
+    db[MINUTE_BARS].insert_one({"symbol": "BINANCE:SOLUSDT", "datetime": "soon"})
+    db[DAY_BARS].insert_many([{"symbol": BTC, "date": day} for day in ("20220114", "20220199", "today")])
+    db[BAR_GAPS].insert_one({"symbol": BTC, "timeframe": "1m", "state": "open", "start": opens(1)})
+    wanted = [Series(symbol, "1m") for symbol in (BTC, ETH, "BINANCE:SOLUSDT")]
+    assert read_series_health(db, [*wanted, Series(BTC, "1d")], opens(5)) == (
+        SeriesHealth(BTC, "1d", datetime(2022, 1, 14, tzinfo=UTC), (12 * 60 + 5) * 60.0),
+        SeriesHealth(BTC, "1m", opens(3), 60.0),
+        SeriesHealth(ETH, "1m", opens(4), 0.0),
+        SeriesHealth("BINANCE:SOLUSDT", "1m", None, None),
+    )

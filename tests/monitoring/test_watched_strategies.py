@@ -92,3 +92,11 @@ def test_nothing_stored_is_nothing_watched(db: Store) -> None:
     assert find_watched(db, (), NOON) == ()
     db[SIGNAL_EXPORTS].insert_one(export(0, 900, timeframe="soon"))
     assert find_watched(db, (), opens(5)) == ()
+
+
+def test_odd_exports_and_receipts_hide_no_strategy(db: Store) -> None:
+    """The newest export names no pairs, and a receipt has no time: what can be read is watched."""
+    db[SIGNAL_EXPORTS].insert_many([export(0, 900), export(1, 900, pairs=None), export(2, 900, exported_at="noon")])
+    db[SIGNAL_RECEIPTS].insert_many([receipt(0, 1_500), receipt(1, 1_500) | {"seen_at": "noon"}])
+    (found,) = find_watched(db, (), opens(5))
+    assert (found.watched.pairs, found.watched.consumer) == ((PAIR,), BOT)
