@@ -18,6 +18,9 @@ _log = structlog.get_logger(__name__)
 Tell = Callable[[Sequence[Event]], bool]
 """Sends events as one message; False where no channel took it."""
 
+SETTLED_KEPT = 1_000
+"""So many alerts that are settled wait in memory for MongoDB; of a user who may not write, they would for ever."""
+
 ONE_BY_ONE = 5
 """So many events of one look are told one by one; more become one message."""
 
@@ -44,6 +47,7 @@ class AlertDesk:
         self._unstored: set[str] = set()
         self._online = False
         self._is_lost = False
+        self._has_dropped = False
 
     def turn(self, verdict: Verdict, now: datetime, *, store_answers: bool) -> list[Event]:
         """Bring the alerts up to a verdict, and return what was told.
@@ -61,12 +65,24 @@ class AlertDesk:
         self._read()
         for alert in observe(verdict, list(self._alerts.values()), now, self._settings.over_after):
             self._keep(alert)
-        events = due(verdict, list(self._alerts.values()), now, self._settings)
+        events = due(verdict, [one for one in self._alerts.values() if not one.settled], now, self._settings)
         told = self._tell_all([claimed for event in events if (claimed := self._claimed(event)) is not None])
         self._alerts = {
             one.alert_id: one for one in self._alerts.values() if not one.settled or one.alert_id in self._unstored
         }
+        self._drop_oldest()
         return told
+
+    def _drop_oldest(self) -> None:
+        """Give up the record of what ended longest ago; what lasts, or is still to be told, is kept."""
+        settled = [one for one in self._alerts.values() if one.settled]
+        settled.sort(key=lambda one: (one.over_at or one.seen_at, one.alert_id))
+        for alert in settled[: max(0, len(settled) - SETTLED_KEPT)]:
+            del self._alerts[alert.alert_id]
+            self._unstored.discard(alert.alert_id)
+            if not self._has_dropped:
+                self._has_dropped = True
+                _log.error("alert_record_dropped", alert=alert.slot, why=f"{SETTLED_KEPT:,} ended later", then="so on")
 
     def _read(self) -> None:
         if not self._online:
@@ -93,17 +109,22 @@ class AlertDesk:
             self._unstored.discard(mine.alert_id)
 
     def _keep(self, alert: MonitorAlert) -> None:
-        """Store a change; one that another monitor made first is left to it until the next look."""
+        """Store a change; one that another monitor made first is left to it until the next look.
+
+        Where something lies in its place that nobody can read, it is kept in memory: it must not stay untold.
+        """
         if self._online and alert.alert_id not in self._unstored:
             try:
                 kept = self._stored(alert)
+                is_blocked = kept is None and self._store.read_one(alert) is None
             except PyMongoError as error:
                 self._lose_store(error)
             else:
                 self._alerts.pop(alert.alert_id, None)
                 if kept is not None:
                     self._alerts[alert.alert_id] = kept
-                return
+                if not is_blocked:
+                    return
         self._remember(alert)
 
     def _stored(self, alert: MonitorAlert) -> MonitorAlert | None:

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import ValidationError
 from pymongo.errors import DuplicateKeyError
 
+from monitoring.chain.document_shape import OddDocuments
 from schemas.collections import MONITOR_ALERTS, Store
 from schemas.monitor_documents import MonitorAlert
 
@@ -21,21 +23,26 @@ class AlertStore:
 
     A message is told in three steps: it is claimed, sent, and then kept as told. Of a monitor that dies between sending
     and keeping nobody knows whether it was sent: after `CLAIM_S` it is sent once more. None is lost by that.
+
+    Documents that are no alerts, as those of a newer monitor or of a person's hand, are as if they were not there; they
+    are neither changed nor told, and the log names each of them once.
     """
 
-    def __init__(self, db: Store) -> None:
+    def __init__(self, db: Store, odd: OddDocuments | None = None) -> None:
         self._alerts = db[MONITOR_ALERTS]
+        self._odd = odd or OddDocuments()
 
     def read(self) -> list[MonitorAlert]:
         """Return all alerts of which something may still be told."""
-        return [_alert(document) for document in self._alerts.find({"settled": False}, {"_id": False})]
+        found = map(self._readable, self._alerts.find({"settled": False}))
+        return [alert for alert in found if alert is not None]
 
     def read_one(self, alert: MonitorAlert) -> MonitorAlert | None:
-        """Return an alert as it is stored, or the one that lasts in its slot; None where there is neither."""
+        """Return an alert as it is stored, or the one that lasts in its slot; None where neither can be read."""
         for field in ("alert_id", "slot"):
-            found = self._alerts.find_one({field: getattr(alert, field)}, {"_id": False})
+            found = self._alerts.find_one({field: getattr(alert, field)})
             if found is not None:
-                return _alert(found)
+                return self._readable(found)
         return None
 
     def add(self, alert: MonitorAlert) -> bool:
@@ -68,10 +75,15 @@ class AlertStore:
         told = alert.model_copy(update={"revision": alert.revision + 1, "claimed_until": None})
         return told if self._alerts.replace_one(_own(alert), told.to_mongo()).matched_count else None
 
+    def _readable(self, document: Mapping[str, Any]) -> MonitorAlert | None:
+        try:
+            return MonitorAlert.model_validate({name: value for name, value in document.items() if name != "_id"})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            self._odd.refuse(MONITOR_ALERTS, document["_id"], f"Its field {place!r} does not fit: {first['msg']}.")
+            return None
+
 
 def _own(alert: MonitorAlert) -> Mapping[str, Any]:
     return {"alert_id": alert.alert_id, "revision": alert.revision}
-
-
-def _alert(document: Mapping[str, Any]) -> MonitorAlert:
-    return MonitorAlert.model_validate(dict(document))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
+from monitoring.alerts import alert_desk
 from monitoring.alerts.alert_book import Event
 from monitoring.alerts.alert_desk import AlertDesk
 from monitoring.alerts.alert_store import AlertStore
@@ -136,7 +137,8 @@ def test_a_monitor_that_starts_without_mongodb_tells_of_it(db: Store) -> None:
     monitor = Monitor(db)
     assert monitor.look(0, GONE, answers=False) == ["fired silent"]
     assert monitor.look(1, answers=False) == ["over silent"]
-    assert monitor.look(2) == []
+    assert monitor.look(2, answers=False) == []
+    assert monitor.look(3) == []
     (alert,) = monitor.stored()
     assert (alert["noticed_at"], alert["over_at"], alert["settled"]) == (NOON, NOON + MINUTE, True)
 
@@ -173,3 +175,40 @@ def test_a_look_is_one_read(db: Store) -> None:
     assert monitor.stored() == before
     monitor.look(10, LATE)
     assert monitor.stored()[0]["seen_at"] == NOON + 10 * MINUTE
+
+
+@pytest.mark.parametrize("odd", [{"of_a_newer_monitor": 1}, {"seen_at": "noon"}, {"revision": 0}, {"settled": "no"}])
+def test_a_document_that_is_no_alert_ends_nothing(
+    db: Store, odd: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is named in the log once and left as it is; the alert in whose place it lies is told once all the same."""
+    Monitor(db, takes=False).look(0, LATE)
+    db[MONITOR_ALERTS].update_one({}, {"$set": odd})
+    (before,) = (monitor := Monitor(db)).stored()
+    told = [monitor.look(minute, *problems) for minute, problems in enumerate([[LATE, GONE], [LATE], [], []], 1)]
+    assert told == [["fired silent", "fired signal_late"], ["over silent"], ["over signal_late"], []]
+    assert monitor.stored()[0] == before
+    assert [one["settled"] for one in monitor.stored()[1:]] == [True, True]
+    said = capsys.readouterr()
+    assert f"{said.out}{said.err}".count("document_refused") == 1
+
+
+def test_what_can_never_be_stored_does_not_fill_memory(
+    away: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of what is settled the newest are kept; what lasts is kept too, and is not told again."""
+    monkeypatch.setattr(alert_desk, "SETTLED_KEPT", 3)
+    monitor = Monitor(away)
+    monitor.look(0, GONE, answers=False)
+    for minute in range(1, 21):
+        gap = Problem("silent", "series", Severity.CRITICAL, "It is silent.", NOON + minute * MINUTE)
+        assert len(monitor.look(minute, *([GONE, gap] if minute % 2 else [GONE]), answers=False)) == 1
+    kept = monitor.desk._alerts
+    assert sorted((one.over_at is None, one.subject) for one in kept.values()) == [
+        (False, "series"), (False, "series"), (False, "series"), (True, "mongodb"),
+    ]  # fmt: skip
+    ends = sorted(one.over_at for one in kept.values() if one.over_at is not None)
+    assert ends == [NOON + minute * MINUTE for minute in (16, 18, 20)]
+    assert monitor.desk._unstored == set(kept)
+    said = capsys.readouterr()
+    assert f"{said.out}{said.err}".count("alert_record_dropped") == 1

@@ -16,11 +16,11 @@ LATE = Problem("signal_late", "1m", Severity.WARNING, "It was late by 1 min.", N
 
 def told_of(problem: Problem, now: datetime) -> Message:
     """What is told of the alert that began at noon while nobody has been told yet."""
-    verdict = Verdict([problem], frozenset({Judged("signal_late", "s")}))
+    verdict = Verdict((problem,), frozenset({Judged("signal_late", "s")}))
     return message_of(due(verdict, ALERTS, now, Alerts()))
 
 
-ALERTS = observe(Verdict([LATE], frozenset({Judged("signal_late", "s")})), [], NOON)
+ALERTS = observe(Verdict((LATE,), frozenset({Judged("signal_late", "s")})), [], NOON)
 
 
 def test_the_same_news_at_a_later_look_is_no_other_message() -> None:
