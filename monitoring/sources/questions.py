@@ -22,13 +22,25 @@ class Questions(Generic[T]):
     pool : ThreadPoolExecutor
     every_s : float
         How long to wait at least from one question to the next, machine time.
+    late_s : float
+        How long after its question an answer that came late may still be shown, machine time.
+    failed : callable, optional
+        Makes an answer of an error; without it a question that failed has none.
     """
 
-    def __init__(self, pool: ThreadPoolExecutor, every_s: float = 0.0) -> None:
-        self._pool, self._every_s = pool, every_s
+    def __init__(
+        self,
+        pool: ThreadPoolExecutor,
+        every_s: float = 0.0,
+        *,
+        late_s: float = 30.0,
+        failed: Callable[[Exception], T] | None = None,
+    ) -> None:
+        self._pool, self._every_s, self._late_s, self._failed = pool, every_s, late_s, failed
         self._asked_at: dict[Hashable, float] = {}
         self._running: dict[Hashable, Future[T]] = {}
         self._answers: dict[Hashable, T] = {}
+        self._unshown: dict[Hashable, float] = {}  # when those were asked whose answers nobody has seen yet
 
     @property
     def running(self) -> list[Future[T]]:
@@ -44,20 +56,27 @@ class Questions(Generic[T]):
         self._asked_at[name] = time.monotonic()
         self._running[name] = self._pool.submit(question, *arguments)
 
+    def was_asked(self, name: Hashable) -> bool:
+        """Tell whether a question was ever put to him."""
+        return name in self._asked_at
+
     def answer(self, name: Hashable, unanswered: T | None = None) -> T | None:
         """Return the newest answer; of who was asked, `unanswered` while a question is under way or when it failed.
 
-        Without `unanswered` the newest answer is shown meanwhile, too.
+        An answer that came between two calls is shown once although the next question is under way: who needs longer
+        than anybody waits is slow, and not silent. Without `unanswered` the newest answer is always shown meanwhile.
         """
         self._take(name)
-        if name in self._running and unanswered is not None:
+        asked_at = self._unshown.pop(name, None)
+        is_new = asked_at is not None and time.monotonic() - asked_at <= self._late_s
+        if name in self._running and unanswered is not None and not is_new:
             return unanswered
         return self._answers.get(name, unanswered if name in self._asked_at else None)
 
     def keep_only(self, names: set[Hashable]) -> None:
         """Forget the answers of all others."""
         for gone in set(self._asked_at) - names:
-            for kept in (self._asked_at, self._running, self._answers):
+            for kept in (self._asked_at, self._running, self._answers, self._unshown):
                 kept.pop(gone, None)
 
     def _take(self, name: Hashable) -> None:
@@ -67,9 +86,16 @@ class Questions(Generic[T]):
         del self._running[name]
         try:
             self._answers[name] = question.result()
+            self._unshown[name] = self._asked_at[name]
         except (QuantFlowError, PyMongoError) as error:
-            self._answers.pop(name, None)
+            self._fail(name, error)
             log.warning("not_answered", name=str(name), reason=str(error))
-        except Exception:  # a witness has a fault: the other sides are looked at all the same
-            self._answers.pop(name, None)
+        except Exception as error:  # a witness has a fault: the other sides are looked at all the same
+            self._fail(name, error)
             log.exception("witness_failed", name=str(name))
+
+    def _fail(self, name: Hashable, error: Exception) -> None:
+        self._answers.pop(name, None)
+        self._unshown.pop(name, None)
+        if self._failed is not None:
+            self._answers[name] = self._failed(error)

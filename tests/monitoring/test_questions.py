@@ -69,6 +69,33 @@ def test_an_error_is_no_answer(pool: ThreadPoolExecutor, error: Exception) -> No
     assert questions.answer("one") is None
 
 
+def test_a_slow_answer_is_shown_once(pool: ThreadPoolExecutor) -> None:
+    """It came after a look had given up, and before the next one: slow is not silent, unless it is too old."""
+    for late_s, shown in ((30.0, "slow"), (0.0, "silent")):
+        questions, may_answer = Questions[str](pool, late_s=late_s), threading.Event()
+        questions.ask("bot", lambda may=may_answer: "slow" if may.wait(30) else "never")  # type: ignore[misc]
+        assert questions.answer("bot", "silent") == "silent"
+        may_answer.set()
+        wait(questions.running)
+        may_end = threading.Event()
+        questions.ask("bot", lambda may=may_end: "next" if may.wait(30) else "never")  # type: ignore[misc]
+        assert [questions.answer("bot", "silent") for _ in range(2)] == [shown, "silent"]
+        may_end.set()
+        wait(questions.running)
+
+
+def test_an_error_may_be_made_an_answer(pool: ThreadPoolExecutor) -> None:
+    """Where its reason must be shown, and not only logged."""
+
+    def fails() -> str:
+        raise VenueError("The venue is away.")
+
+    questions = Questions[str](pool, failed=str)
+    questions.ask("one", fails)
+    wait(questions.running)
+    assert questions.answer("one") == "The venue is away."
+
+
 def test_who_is_not_watched_any_more_is_forgotten(pool: ThreadPoolExecutor) -> None:
     """His answers leave memory."""
     questions = Questions[str](pool)
