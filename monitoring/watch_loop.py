@@ -47,7 +47,7 @@ class WatchLoop:
     channels : Channels
         What single ones of them did not take is tried again before each look.
     show : callable
-        Is given each turn.
+        Is given each turn; an error of it ends the loop no more than one of a look does.
     failed : callable
         Is called where a look ends in an error that nobody expected.
     """
@@ -96,7 +96,7 @@ class WatchLoop:
     def _turn_safely(self) -> None:
         # What must watch everything else must not end by a fault of its own: it says so, and looks again.
         try:
-            turn = self.turn()
+            self.show(self.turn())
         except Exception as error:  # noqa: BLE001 - the loop of a process
             self.failed()
             said = repr(error)
@@ -105,7 +105,6 @@ class WatchLoop:
             self._last_error = said
             return
         self._last_error = ""
-        self.show(turn)
 
     def _make_collections(self) -> None:
         """Make what is missing; a user who may not is told once, as others may have made what alerts need."""

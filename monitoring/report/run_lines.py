@@ -1,10 +1,13 @@
 """What `signal-monitor run` says on standard output: a line of text or an object each, for the same events."""
 
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import structlog
 import typer
 
 from monitoring.alerts.alert_book import Event
@@ -14,6 +17,8 @@ from monitoring.problem import Problem
 from monitoring.report.json_time import json_time
 from monitoring.watch_file import WatchFile
 from monitoring.watch_loop import Turn
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +32,23 @@ class Line:
 def show_text(line: Line) -> None:
     """Print the text, at once, also into a file."""
     if line.text is not None:
-        typer.echo(line.text)
+        _echo(line.text)
 
 
 def show_json(line: Line) -> None:
     """Print the object in one line, at once, also into a file."""
-    typer.echo(orjson.dumps(line.value).decode())
+    _echo(orjson.dumps(line.value).decode())
+
+
+def _echo(text: str) -> None:
+    """Print a line; where nobody reads standard output any more this is said once, as alerts go elsewhere too."""
+    try:
+        typer.echo(text)
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # else what is still in the buffer fails again, at the latest at exit
+        os.close(nowhere)
+        _log.warning("standard_output_closed", then="the watching goes on, and alerts go to their channels")
 
 
 def started(file: WatchFile, every_s: float, channels: Sequence[str], metrics: str | None) -> Line:

@@ -1,10 +1,14 @@
 """The loop goes on whatever a look does, and shows what it found."""
 
+import os
+import sys
 from collections.abc import Callable
+from datetime import datetime
 from threading import Event as Flag
 
 import pytest
 from rich.console import Console
+from structlog.testing import capture_logs
 from watched_looks import AT, MINUTE, NOON, SERIES, look, strategy
 
 from monitoring.alerts.alert_desk import AlertDesk
@@ -13,6 +17,7 @@ from monitoring.alerts.channels import Channels
 from monitoring.alerts.rules import judge
 from monitoring.facts import Look, StoreHealth, VenueHealth
 from monitoring.report.health_table import health_object, health_text, summary
+from monitoring.report.run_lines import Line, show_text
 from monitoring.watch_file import Alerts, Rules
 from monitoring.watch_loop import Turn, WatchLoop
 from schemas.collections import COLLECTIONS, Store
@@ -44,6 +49,32 @@ def test_a_look_that_fails_does_not_end_the_loop(db: Store, capsys: pytest.Captu
     said = "".join(capsys.readouterr())
     assert said.count("ZeroDivisionError: a fault") == 1
     assert "Traceback" in said
+
+
+@pytest.mark.mongo
+def test_a_turn_that_can_not_be_shown_does_not_end_the_loop(db: Store) -> None:
+    """What shows it may have a fault; the next one is shown."""
+    tried: list[datetime] = []
+
+    def show(turn: Turn) -> None:
+        tried.append(turn.look.at)
+        if len(tried) == 1:
+            raise ValueError("Duplicated timeseries")
+
+    watch(db, look, show).run(Flag(), every_s=0.001, looks=2)
+    assert len(tried) == 2
+
+
+def test_a_reader_of_standard_output_may_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is said once; what is printed afterwards is nobody's."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as out, capture_logs() as logged:
+        monkeypatch.setattr(sys, "stdout", out)
+        for _ in range(3):
+            show_text(Line("a line", {}))
+        monkeypatch.undo()
+    assert [one["event"] for one in logged] == ["standard_output_closed"]
 
 
 @pytest.mark.mongo
