@@ -20,12 +20,14 @@ from monitoring.sources.store_health import read_store_health
 from monitoring.sources.stored_looks import Stored, StoredLooks, name_of
 from monitoring.watch_file import WatchedStrategy, WatchFile
 from schemas.collections import Store
+from schemas.errors import QuantFlowError
 from schemas.mongo import open_client, sentence, serve
 from schemas.settings import Settings
 
 _STORE_TIMEOUT_MS = 2_000
 _PATIENCE_S = 3.0
 _THREADS = 8
+_RECONCILING_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,9 @@ class Looker:
     file : WatchFile
     witnesses : Witnesses
     pool : ThreadPoolExecutor
-        Where witnesses are asked.
+        Where bots and venues are asked how they are.
+    reconciling : ThreadPoolExecutor
+        Where sides are held against each other: another one, since that takes long and must make no bot seem silent.
     count : QueryCount
     bars : int
         How many of each strategy's newest bars a look shows.
@@ -76,6 +80,7 @@ class Looker:
         file: WatchFile,
         witnesses: Witnesses,
         pool: ThreadPoolExecutor,
+        reconciling: ThreadPoolExecutor,
         count: QueryCount,
         bars: int = WINDOW_BARS,
     ) -> None:
@@ -84,7 +89,9 @@ class Looker:
         self._uri, self._witnesses, self._differs = uri, witnesses, file.rules.reconciliation
         self._bots = Questions[BotHealth](pool)
         self._venues = Questions[VenueHealth](pool)
-        self._findings = Questions[Reconciliation](pool, self._differs.every.total_seconds())
+        self._findings = Questions[Reconciliation](
+            reconciling, self._differs.every.total_seconds(), failed=lambda error: _nothing_compared(_reason(error))
+        )
         self._has_read = False
 
     def look(self, patience_s: float = _PATIENCE_S) -> Look:
@@ -97,7 +104,8 @@ class Looker:
         ----------
         patience_s : float
             How long to wait for bots, venues and the reconciliation, from the start of the look, machine time. A bot
-            or venue that has not answered then is shown as silent; of reconciliations the newest that has ended.
+            or venue that has not answered since the look before is shown as silent; of reconciliations the newest that
+            has ended, and before the first one has, that nothing was compared.
         """
         deadline = time.monotonic() + patience_s
         asked: set[Hashable] = set()
@@ -152,13 +160,41 @@ class Looker:
             look or StrategyLook(watched),
             bot=self._bots.answer(name, BotHealth(None, error=silent)),
             venue=self._venues.answer(name, VenueHealth(None, error=silent)),
-            reconciliation=None if look is None else self._findings.answer(name),
+            reconciliation=None if look is None else self._reconciliation(name, patience_s),
         )
+
+    def _reconciliation(self, name: Hashable, patience_s: float) -> Reconciliation | None:
+        found = self._findings.answer(name)
+        if found is None and self._findings.was_asked(name):
+            return _nothing_compared(f"The first comparison of all sides did not end within {patience_s:g} s.")
+        return found
 
     def _forget_others(self) -> None:
         names = set(map(name_of, self.stored.watched))
         for questions in (self._bots, self._venues, self._findings):
             questions.keep_only(names)
+
+
+def _nothing_compared(why: str) -> Reconciliation:
+    return Reconciliation(signals=0, receipts=0, fills=0, venue_orders=None, findings=(), not_compared=(why,))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, QuantFlowError):
+        return str(error)
+    if isinstance(error, PyMongoError):
+        return f"MongoDB did not answer: {str(error).split(', full error')[0].rstrip('.')}."
+    return f"The comparison failed by a fault of its own, {type(error).__name__}, which the log shows."
+
+
+@contextmanager
+def _threads(many: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Give a pool that at its end waits only for what has begun."""
+    pool = ThreadPoolExecutor(many, thread_name_prefix=name)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
@@ -197,8 +233,8 @@ def open_looker(
             event_listeners=[count],
         )
         db: Any = client[served.db]
-        with client, ThreadPoolExecutor(_THREADS, thread_name_prefix="look") as pool:
-            looker = Looker(db, uri, file, witnesses, pool, count, bars)
+        with client, _threads(_THREADS, "look") as pool, _threads(_RECONCILING_THREADS, "reconcile") as reconciling:
+            looker = Looker(db, uri, file, witnesses, pool, reconciling, count, bars)
             try:
                 yield looker
             finally:

@@ -5,7 +5,7 @@ from typing import Any
 
 from monitoring.alerts.rules_health import gap_open, reconciliation
 from monitoring.alerts.rules_signals import run_failed, signal_expired, signal_late, signal_missing
-from monitoring.alerts.rules_silent import Unheard, silent_bars, silent_research, silent_sides
+from monitoring.alerts.rules_silent import Unheard, not_compared, silent_bars, silent_research, silent_sides
 from monitoring.alerts.rules_trading import balance_low, rate_limited, rejects, slippage
 from monitoring.alerts.verdict import Verdict, joined
 from monitoring.facts import Look, StrategyLook
@@ -43,7 +43,7 @@ def judge(look: Look, rules: Rules, unheard: Unheard | None = None) -> Verdict:
     found = [*_asked(look, rules, unheard)]
     if look.store.error is None:
         # Without MongoDB nothing was read: that is no news of any strategy, neither good nor bad.
-        found += _stored(look, rules)
+        found += _stored(look, rules, unheard)
     return joined(found)
 
 
@@ -54,12 +54,15 @@ def _asked(look: Look, rules: Rules, unheard: Unheard | None) -> Iterator[Verdic
     yield from _of_strategies(look, rules, _ASKED)
 
 
-def _stored(look: Look, rules: Rules) -> Iterator[Verdict]:
+def _stored(look: Look, rules: Rules, unheard: Unheard | None) -> Iterator[Verdict]:
     """What the documents tell."""
     if rules.gap_open.enabled:
         yield from gap_open(look, rules.gap_open)
     if rules.silent.enabled:
         yield from silent_bars(look, rules.silent)
+    if rules.reconciliation.enabled:
+        for one in look.strategies:
+            yield from not_compared(look, one, rules, unheard)
     yield from _of_strategies(look, rules, _STORED)
 
 

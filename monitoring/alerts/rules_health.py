@@ -25,8 +25,9 @@ def gap_open(look: Look, rule: GapOpen) -> Iterator[Verdict]:
 
 
 def reconciliation(look: Look, one: StrategyLook, rule: Differs) -> Iterator[Verdict]:
-    """Find what does not agree; each finding is a problem, so that a second one of its kind is not overlooked.
+    """Find what does not agree; each finding is a problem by itself, so that a second one is not overlooked.
 
+    Signals without a receipt are one problem for each pair: a bot that is away misses one at every bar.
     While a side does not answer, nothing is over: what was not compared may differ still.
     """
     result = one.reconciliation
@@ -35,17 +36,20 @@ def reconciliation(look: Look, one: StrategyLook, rule: Differs) -> Iterator[Ver
     case = Case.of_bot("reconciliation", rule, one)
     if not result.not_compared:
         yield case.healthy()
-    for (kind, pair), alike in _alike(result.findings).items():
+    for subject, alike in _alike(result.findings).items():
         first = alike[0]
         bar = f" {utc(first.ts)}" if first.ts else ""
         more = f" It is the first of {len(alike):,}." if len(alike) > 1 else ""
-        text = f"{one.watched.strategy_id} {pair}{bar}, {kind}: {first.what.rstrip('.')}.{more}"
-        yield case.problem(f"{kind} {pair}", text, first.ts or look.at, pair)
+        text = f"{one.watched.strategy_id} {first.pair}{bar}, {first.kind}: {first.what.rstrip('.')}.{more}"
+        yield case.problem(subject, text, first.ts or look.at, first.pair)
 
 
-def _alike(findings: Iterable[Finding]) -> dict[tuple[str, str], list[Finding]]:
-    """Return findings by kind and pair, each kind oldest first: a bot that is away misses a signal at every bar."""
-    alike: dict[tuple[str, str], list[Finding]] = {}
-    for finding in findings:
-        alike.setdefault((finding.kind, finding.pair), []).append(finding)
-    return {key: sorted(found, key=lambda one: (one.ts is None, one.ts or _EPOCH)) for key, found in alike.items()}
+def _alike(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """Return findings by the subject of their problem, each oldest first."""
+    alike: dict[str, list[Finding]] = {}
+    for one in findings:
+        subject = f"{one.kind} {one.pair}" if one.kind == "signal without receipt" else one.subject
+        alike.setdefault(subject, []).append(one)
+    return {
+        subject: sorted(found, key=lambda one: (one.ts is None, one.ts or _EPOCH)) for subject, found in alike.items()
+    }

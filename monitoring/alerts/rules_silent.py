@@ -7,8 +7,8 @@ from datetime import datetime
 from monitoring.alerts.rules_trading import bot_name, venue_name
 from monitoring.alerts.verdict import Case, Verdict, length, utc
 from monitoring.facts import BotHealth, Look, StrategyLook
-from monitoring.problem import ProblemKey
-from monitoring.watch_file import Silent
+from monitoring.problem import ProblemKey, Severity
+from monitoring.watch_file import Rule, Rules, Silent
 from schemas.timeframes import Timeframe
 
 Unheard = Mapping[ProblemKey, datetime]
@@ -33,7 +33,13 @@ class _Side:
 
 def note_silence(look: Look, rule: Silent, before: Unheard) -> Unheard:
     """Return since when each side that was not heard now has not been; one that was heard is not among them."""
-    return {side.key: before.get(side.key, look.at) for side in _sides(look, rule) if side.error is not None}
+    sides = [*_sides(look, rule), *(_comparison(one, rule) for one in look.strategies)]
+    unheard = {side.key: before.get(side.key, look.at) for side in sides if side.error is not None}
+    for one in look.strategies:
+        key = _comparison(one, rule).key
+        if one.reconciliation is None and key in before:  # as while MongoDB is away: that is no comparison either
+            unheard[key] = before[key]
+    return unheard
 
 
 def silent_sides(look: Look, rule: Silent, unheard: Unheard | None) -> Iterator[Verdict]:
@@ -48,6 +54,17 @@ def silent_sides(look: Look, rule: Silent, unheard: Unheard | None) -> Iterator[
         elif unheard is None or look.at - since >= rule.after:
             lasting = f"has been silent since {utc(since)}" if look.at > since else "is silent"
             yield side.case.problem(side.subject, f"{side.called} {lasting}: {side.error.rstrip('.')}.", since)
+
+
+def not_compared(look: Look, one: StrategyLook, rules: Rules, unheard: Unheard | None) -> Iterator[Verdict]:
+    """Find a bot of which not all sides could be compared for longer than `silent.after`; see `silent_sides`.
+
+    It is a warning: nothing is known to be wrong, and nothing to be right. It is over when all sides were compared.
+    """
+    side = _comparison(one, rules.reconciliation.model_copy(update={"severity": Severity.WARNING}))
+    since = look.at if unheard is None else unheard.get(side.key, look.at)
+    if side.error is not None and (unheard is None or look.at - since >= rules.silent.after):
+        yield side.case.problem(side.subject, f"{side.called} since {utc(since)}: {side.error}", since)
 
 
 def silent_bars(look: Look, rule: Silent) -> Iterator[Verdict]:
@@ -90,6 +107,13 @@ def _sides(look: Look, rule: Silent) -> Iterator[_Side]:
             yield _Side(case, None, called, _bot_error(look, one.bot, rule))
         if one.venue is not None:
             yield _Side(Case(_NAME, rule), venue_name(one), f"The {venue_name(one)}", one.venue.error)
+
+
+def _comparison(one: StrategyLook, rule: Rule) -> _Side:
+    """Return what the comparison of a bot's sides is silent about."""
+    gaps = one.reconciliation.not_compared if one.reconciliation is not None else ()
+    called = f"Not all sides of {one.watched.strategy_id} could be compared"
+    return _Side(Case.of_bot("reconciliation", rule, one), "not compared", called, " ".join(gaps) or None)
 
 
 def _bot_error(look: Look, bot: BotHealth, rule: Silent) -> str | None:

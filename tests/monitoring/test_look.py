@@ -16,9 +16,11 @@ from chain_documents import NOON, export, fill, receipt, signal
 from own_mongod import OwnMongod, own_mongod
 from pydantic import SecretStr
 
+from monitoring.alerts.rules import judge
 from monitoring.chain.reconciliation import Reconciliation
 from monitoring.facts import BotHealth, VenueHealth
 from monitoring.look import Witnesses, open_looker
+from monitoring.problem import Severity
 from monitoring.watch_file import Rules, WatchedStrategy, WatchFile
 from schemas.collections import (
     BAR_GAPS,
@@ -264,6 +266,44 @@ def test_sides_are_reconciled_at_their_interval(own: Settings) -> None:
     off = FILE.model_copy(update={"rules": Rules.model_validate({"reconciliation": {"enabled": False}})})
     with open_looker(own, off, Witnesses(reconcile=reconcile)) as looker:
         assert looker.look().strategies[0].reconciliation is None
+
+
+@pytest.mark.usefixtures("there")
+def test_slow_reconciliations_make_no_bot_silent(own: Settings) -> None:
+    """Eight of them leave room for each bot's question; at the end those that have not begun are not waited for."""
+    named = [NAMED.model_copy(update={"strategy_id": f"s{number}"}) for number in range(8)]
+    may_end, begun = threading.Event(), list[str]()
+
+    def reconcile(_: Store, watched: WatchedStrategy, __: datetime) -> Reconciliation:
+        begun.append(watched.strategy_id)
+        may_end.wait(30)
+        raise ZeroDivisionError("a fault")
+
+    witnesses = Witnesses(bot=lambda _: BotHealth(1.0), reconcile=reconcile)
+    with open_looker(own, WatchFile(strategies=tuple(named)), witnesses) as looker:
+        looks = [looker.look(patience_s=0.1) for _ in range(2)]
+        threading.Timer(0.2, may_end.set).start()
+    assert [one.bot for one in looks[1].strategies] == 8 * [BotHealth(1.0)]
+    assert len(begun) == 4
+    blind = looks[1].strategies[0].reconciliation
+    assert blind is not None
+    assert blind.not_compared == ("The first comparison of all sides did not end within 0.1 s.",)
+    assert judge(looks[1], FILE.rules).severity == Severity.WARNING
+
+
+@pytest.mark.usefixtures("there")
+def test_a_reconciliation_that_fails_has_compared_nothing(own: Settings) -> None:
+    """Its fault is in the look, and not only in the log."""
+
+    def reconcile(*_: Any) -> Reconciliation:
+        raise ZeroDivisionError("a fault")
+
+    with open_looker(own, FILE, Witnesses(reconcile=reconcile)) as looker:
+        found = looker.look().strategies[0].reconciliation
+    assert found is not None
+    assert found.not_compared == (
+        "The comparison failed by a fault of its own, ZeroDivisionError, which the log shows.",
+    )
 
 
 def test_an_address_that_can_not_be_used_is_an_error_at_once(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from monitoring.alerts.rules_silent import Unheard, note_silence
 from monitoring.alerts.verdict import Judged
 from monitoring.chain.findings import Finding
 from monitoring.facts import BarGapFacts, Look, StoreHealth, VenueHealth
-from monitoring.problem import ProblemKey
+from monitoring.problem import ProblemKey, Severity
 from monitoring.watch_file import Rules, Silent
 
 AWAY = StoreHealth(None, error="MongoDB at mongodb://127.0.0.1/ did not answer.")
@@ -59,18 +59,43 @@ def test_gaps_of_last_year_are_history() -> None:
     assert only(judge(old, alone("gap_open", within="2d")), "gap_open").at == NOON - 3_000 * MINUTE
 
 
-def test_findings_of_one_kind_and_pair_are_one_problem() -> None:
+def test_signals_without_receipt_are_one_problem_a_pair() -> None:
     """A bot that is away misses a signal at every bar: that is told once, from the first; another kind by itself."""
     missed = [Finding("signal without receipt", PAIR, NOON + n * MINUTE, "No bot says.") for n in (2, 1)]
     unknown = Finding("unknown order", PAIR, None, "No fill is stored.", "7")
     found = judge(look(one=strategy(reconciliation=replace(AGREES, findings=(*missed, unknown)))), Rules()).problems
     by_subject = {one.subject: one for one in found}
-    assert by_subject.keys() == {"bot signal without receipt BTC/USDT", "bot unknown order BTC/USDT"}
+    assert by_subject.keys() == {"bot signal without receipt BTC/USDT", "bot unknown order BTC/USDT 7"}
     told = by_subject["bot signal without receipt BTC/USDT"]
     assert told.at == NOON + MINUTE
     assert told.text == ("s BTC/USDT 2022-01-15 12:01 UTC, signal without receipt: No bot says. It is the first of 2.")
     one_left = look(one=strategy(reconciliation=replace(AGREES, findings=(unknown,))))
     assert is_judged("reconciliation", told, one_left)
+
+
+def test_each_unknown_order_is_a_problem() -> None:
+    """One that comes later is told at once, although another one of its kind and pair is known."""
+    orders = tuple(Finding("unknown order", PAIR, None, "Nobody knows it.", number) for number in ("7", "8"))
+    found = judge(look(one=strategy(reconciliation=replace(AGREES, findings=orders))), Rules()).problems
+    assert [one.subject for one in found] == ["bot unknown order BTC/USDT 7", "bot unknown order BTC/USDT 8"]
+
+
+def test_sides_that_are_not_compared_are_a_warning() -> None:
+    """At once for a single look, after half a minute in a loop; what was not read in between says nothing."""
+    blind = strategy(reconciliation=replace(AGREES, not_compared=("binance refused the keys.",)))
+    unread = strategy(reconciliation=None)
+    looks = [look(AT, blind), look(AT + 10 * SECOND, unread), look(AT + 30 * SECOND, blind)]
+    assert judge(looks[0], Rules(), heard(looks[:1])).problems == ()
+    for found in (
+        only(judge(looks[2], Rules(), heard(looks)), "reconciliation"),
+        only(judge(looks[0], Rules()), "reconciliation"),
+    ):
+        assert (found.subject, found.severity, found.at) == ("bot not compared", Severity.WARNING, AT)
+        assert found.text == (
+            "Not all sides of s could be compared since 2022-01-15 12:00:40 UTC: binance refused the keys."
+        )
+    assert not is_judged("reconciliation", found, looks[1])
+    assert is_judged("reconciliation", found, look())
 
 
 def test_a_difference_is_not_over_while_a_side_does_not_answer() -> None:
