@@ -174,7 +174,7 @@ class BotHealth:
 
 @dataclass(frozen=True, slots=True)
 class VenueHealth:
-    """Whether the venue answers, and whether it limited us when it was asked last."""
+    """Whether the venue answers, and when it limited us last; while it does it is not asked: no ping, and no error."""
 
     ping_ms: float | None
     rate_limited_at: datetime | None = None

@@ -125,11 +125,13 @@ def _add_strategy(gauges: _Gauges, one: StrategyLook, at: datetime) -> None:
     if one.bot is not None:
         _add_bot(gauges, one.bot, at, **labels)
     if one.venue is not None:
-        gauges.add("quantflow_venue_up", one.venue.ping_ms is not None, **labels)
+        if one.venue.ping_ms is not None or one.venue.error is not None:  # else it limits us, and was not asked
+            gauges.add("quantflow_venue_up", one.venue.ping_ms is not None, **labels)
         gauges.add("quantflow_venue_ping_seconds", _seconds(one.venue.ping_ms), **labels)
     found = one.reconciliation
     if found is not None:
-        gauges.add("quantflow_reconciliation_agrees", not found.findings, **labels)
+        if found.findings or not found.not_compared:  # what was not compared may agree or not
+            gauges.add("quantflow_reconciliation_agrees", found.agrees, **labels)
         for kind, count in Counter(finding.kind for finding in found.findings).items():
             gauges.add("quantflow_reconciliation_findings", count, **labels, kind=kind)
         compared = {"signals": found.signals, "receipts": found.receipts, "fills": found.fills}

@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from monitoring.alerts.verdict import Verdict, length
+from monitoring.chain.reconciliation import Reconciliation
 from monitoring.chain.signal_chain import percentile
-from monitoring.facts import BotHealth, Look, ResearchHealth, SeriesHealth, StrategyLook
+from monitoring.facts import BotHealth, Look, ResearchHealth, SeriesHealth, StrategyLook, VenueHealth
 from monitoring.problem import Severity
 from monitoring.report.json_time import json_time
 from monitoring.report.run_lines import problem_object
@@ -137,14 +138,9 @@ def _rows(look: Look) -> Iterator[Row]:
         if one.bot is not None:
             yield "bot", one.watched.consumer or of, _bot(look, one.bot)
         if one.venue is not None:
-            ping = one.venue.ping_ms
-            answer = _NO_ANSWER if one.venue.error or ping is None else f"answers in {ping:.1f} ms"
-            yield "venue", one.watched.exchange or "", answer
+            yield "venue", one.watched.exchange or "", _venue(one.venue)
         if one.reconciliation is not None:
-            result = one.reconciliation
-            found = "agrees" if result.agrees else f"{len(result.findings):,} findings"
-            partly = ", not all sides answered" if result.not_compared else ""
-            yield "all sides", of, f"{found}{partly}"
+            yield "all sides", of, _agreement(one.reconciliation)
 
 
 def _bars(series: SeriesHealth) -> str:
@@ -174,6 +170,18 @@ def _bot(look: Look, bot: BotHealth) -> str:
     trades = "" if bot.open_trades is None else f", trades: {bot.open_trades:,}"
     free = "" if bot.free_quote is None else f", {bot.free_quote:,.2f} {bot.stake_currency or ''} free".rstrip()
     return f"{bot.state or 'answers'}{loop}{trades}{free}"
+
+
+def _venue(venue: VenueHealth) -> str:
+    if venue.error is not None:
+        return _NO_ANSWER
+    return "limits us, and is left alone" if venue.ping_ms is None else f"answers in {venue.ping_ms:.1f} ms"
+
+
+def _agreement(result: Reconciliation) -> str:
+    if result.agrees:
+        return "not compared: see below" if result.not_compared else "agrees"
+    return f"{len(result.findings):,} findings{', not all sides answered' if result.not_compared else ''}"
 
 
 def _age(seconds: float) -> str:

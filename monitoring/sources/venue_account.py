@@ -114,7 +114,6 @@ class VenueAccount:
         self._client.options |= {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False, "fetchCurrencies": False}
         self._now = process_clock().now if now is None else now
         self._limits = VenueLimits() if limits is None else limits
-        self._ping_ms: float | None = None
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -124,19 +123,19 @@ class VenueAccount:
         """Return whether the venue answers, by its cheapest question; it never raises.
 
         A venue that limits us has answered: `rate_limited_at` is when it did so last. While it wants to be left alone
-        it is not asked.
+        it is not asked, and nothing is known: there is neither a ping nor an error.
         """
+        if self._limits.left_s > 0:
+            return VenueHealth(None, self._limits.noted_at)
         began = time.monotonic()
         try:
             with self._asking("its time"):
                 self._client.fetch_time()
-            self._ping_ms = (time.monotonic() - began) * 1000
         except VenueLimitedError:
-            self._ping_ms = self._ping_ms or (time.monotonic() - began) * 1000
+            pass  # it was asked, and this is its answer
         except VenueError as error:
-            self._ping_ms = None
             return VenueHealth(None, self._limits.noted_at, str(error))
-        return VenueHealth(self._ping_ms, self._limits.noted_at)
+        return VenueHealth((time.monotonic() - began) * 1000, self._limits.noted_at)
 
     def book(self, pairs: Iterable[str], since: datetime, until: datetime, *, holdings: bool = True) -> VenueBook:
         """Return all orders of some pairs placed in [since, until), oldest first in each pair, and what is held.

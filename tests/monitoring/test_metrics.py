@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import watched_looks
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from sample_look import MINUTE, NOON, PROBLEM, WATCHED, bot, chain, export, look, research, strategy
 from sample_scrape import Scraped, full_metrics, scrape
@@ -257,3 +258,18 @@ def test_every_metric_is_in_the_docs(full: Scraped) -> None:
             labels = {label for sample in family.samples for label in sample.labels} - {"le"}
             served.add((name, family.type, frozenset(labels), family.documentation))
     assert {(name, kind, frozenset(re.findall(r"\w+", labels)), text) for name, kind, labels, text in listed} == served
+
+
+def test_what_nobody_knows_has_no_sample() -> None:
+    """Sides that were not compared neither agree nor differ; a venue that limits us was not asked."""
+    whole = watched_looks.look()
+    strategies = (
+        watched_looks.strategy(
+            venue=VenueHealth(None, rate_limited_at=whole.at),
+            reconciliation=replace(watched_looks.AGREES, not_compared=("binance refused the keys.",)),
+        ),
+    )
+    labels = {"strategy_id": "s", "timeframe": "1m", "consumer": "bot"}
+    for name in ("quantflow_venue_up", "quantflow_reconciliation_agrees"):
+        assert shown(whole).value(name, **labels) == 1
+        assert shown(replace(whole, strategies=strategies)).value(name, **labels) is None

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from monitoring.facts import VenueHealth
 from monitoring.sources.venue_account import VenueAccount, VenueKeys, VenueLimits
 from quantflow_nodes.freqtrade_bot import PAPER_KEY, PAPER_SECRET
 from quantflow_nodes.freqtrade_folder import local_exchange
@@ -127,7 +128,7 @@ def test_a_limit_is_a_fact_and_is_kept_to(account: VenueAccount, recorder: Recor
     assert (limited.rate_limited_at, limited.error) == (NOW, None)
     assert limited.ping_ms is not None
     asked = len(recorder.asked)
-    assert account.health().rate_limited_at == NOW
+    assert account.health() == VenueHealth(None, NOW)  # nothing is sent: neither heard nor silent
     with pytest.raises(VenueError, match=r"binance limits our requests: it is asked again in (60|59) s"):
         whole(account)
     assert len(recorder.asked) == asked
@@ -143,7 +144,7 @@ def test_what_one_was_refused_is_known_to_all(account: VenueAccount, recorder: R
     with pytest.raises(VenueError, match="limits our requests and did not give its orders"):
         whole(asks_orders)
     asked = len(recorder.asked)
-    assert asks_health.health().rate_limited_at == NOW
+    assert asks_health.health() == VenueHealth(None, NOW)
     assert len(recorder.asked) == asked
     asks_orders.close()
     asks_health.close()
