@@ -102,7 +102,8 @@ class ResearchHealth:
         Closes of the span since the strategy's first export, each of which wants to be exported.
     closes_exported : int
         Those of them that an export covers.
-    failed_run : FailedRun or None
+    failed_runs : tuple of FailedRun
+        Of each graph that exports the strategy and whose newest run failed, oldest first.
     inserted, changed, unchanged, retracted, refused, missing_bars : int
         Sums over the exports.
     delay_s : tuple of float
@@ -120,7 +121,7 @@ class ResearchHealth:
     exports: int
     closes: int
     closes_exported: int
-    failed_run: FailedRun | None
+    failed_runs: tuple[FailedRun, ...]
     inserted: int
     changed: int
     unchanged: int
@@ -131,6 +132,11 @@ class ResearchHealth:
     last_signals: Mapping[str, datetime] = field(default_factory=dict)
     recorded: tuple[ExportFacts, ...] = ()
     first_export_at: datetime | None = None
+
+    @property
+    def failed_run(self) -> FailedRun | None:
+        """The newest of the failed runs, where one is shown."""
+        return self.failed_runs[-1] if self.failed_runs else None
 
     @property
     def success(self) -> float | None:

@@ -74,7 +74,7 @@ def research(*recorded: ExportFacts, **other: Any) -> ResearchHealth:
         exports=10,
         closes=10,
         closes_exported=9,
-        failed_run=FailedRun("run-9", "btc_momentum", NOON, "It failed."),
+        failed_runs=(FailedRun("run-9", "btc_momentum", NOON, "It failed."),),
         inserted=2,
         changed=1,
         unchanged=3,

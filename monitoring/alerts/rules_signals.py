@@ -44,20 +44,18 @@ def signal_missing(look: Look, one: StrategyLook, rule: SignalMissing) -> Iterat
 
 
 def run_failed(_: Look, one: StrategyLook, rule: RunFailed) -> Iterator[Verdict]:
-    """Find a graph that exports the strategy and whose newest run failed; the graph is the subject, not the run."""
+    """Find each graph that exports the strategy and whose newest run failed; the graph is the subject, not the run."""
     if one.research is None:
         return
     case = Case.of("run_failed", rule, one)
-    failed = one.research.failed_run
-    if failed is None:
-        yield case.healthy()
-        return
-    reason = failed.error.splitlines()[0].rstrip(".") if failed.error else "no reason was stored"
-    text = (
-        f"The newest run of graph {failed.graph}, which exports {one.watched.strategy_id}, failed "
-        f"{utc(failed.ended_at)}: {reason[:300]}. It was run {failed.run_id}."
-    )
-    yield case.problem(failed.graph, text, failed.ended_at)
+    yield case.healthy()  # every graph's newest run is known: those that are not named below are well
+    for failed in one.research.failed_runs:
+        reason = failed.error.splitlines()[0].rstrip(".") if failed.error else "no reason was stored"
+        text = (
+            f"The newest run of graph {failed.graph}, which exports {one.watched.strategy_id}, failed "
+            f"{utc(failed.ended_at)}: {reason[:300]}. It was run {failed.run_id}."
+        )
+        yield case.problem(failed.graph, text, failed.ended_at)
 
 
 def signal_late(look: Look, one: StrategyLook, rule: SignalLate) -> Iterator[Verdict]:

@@ -11,9 +11,30 @@ from monitoring.facts import ExportFacts, FailedRun, ResearchHealth
 from schemas.collections import SIGNAL_EXPORTS, SIGNALS, WORKFLOW_RUNS, Store
 from schemas.timeframes import Timeframe
 
-_NEWEST_FAILED = 200
 _NEWEST_EXPORTS = 50
 _DUE_BARS = 0.5  # an export within half a bar of the close is in time
+# The names are read off an index, and so is each one's newest run that says something: runs of years cost no more.
+_NEWEST_OF_EACH_NAME: list[dict[str, Any]] = [
+    {"$sort": {"name": 1, "started_at": 1}},
+    {"$group": {"_id": "$name"}},
+    {"$match": {"_id": {"$type": "string"}}},
+    {
+        "$lookup": {
+            "from": WORKFLOW_RUNS,
+            "localField": "_id",
+            "foreignField": "name",
+            "pipeline": [
+                {"$match": {"state": {"$in": ["succeeded", "running", "failed"]}, "started_at": READABLE_TIMES}},
+                {"$sort": {"started_at": -1}},
+                {"$limit": 1},
+                {"$project": {"run_id": 1, "name": 1, "state": 1, "started_at": 1, "ended_at": 1, "error": 1}},
+            ],
+            "as": "newest",
+        }
+    },
+    {"$unwind": "$newest"},
+    {"$replaceRoot": {"newRoot": "$newest"}},
+]
 Document = Mapping[str, Any]
 
 
@@ -84,30 +105,21 @@ class RunReader:
         self._db = db
         self._strategies: dict[str, frozenset[str]] = {}
 
-    def failed_runs(self) -> dict[str, FailedRun]:
-        """Return for each strategy the newest failed run of a graph that exports it.
+    def failed_runs(self) -> dict[str, tuple[FailedRun, ...]]:
+        """Return for each strategy the failed runs of the graphs that export it, one a graph, oldest first.
 
         A run that succeeded or is running ends the failure of earlier ones of the same graph's name; one that was
-        interrupted says nothing. Of the runs that failed the newest 200 are looked at.
+        interrupted says nothing.
         """
-        newest: dict[str, Document] = {}
-        fields = {"run_id": True, "name": True, "started_at": True, "ended_at": True, "error": True}
-        failed = self._db[WORKFLOW_RUNS].find({"state": "failed"}, fields)
-        for run in failed.sort("started_at", DESCENDING).limit(_NEWEST_FAILED):
-            newest.setdefault(run["name"], run)
-        lasting = [run for run in newest.values() if not self._is_over(run)]
+        lasting = [run for run in self._db[WORKFLOW_RUNS].aggregate(_NEWEST_OF_EACH_NAME) if run["state"] == "failed"]
         self._learn(lasting)
-        found: dict[str, FailedRun] = {}
+        found: dict[str, tuple[FailedRun, ...]] = {}
         for run in sorted(lasting, key=lambda run: run["started_at"]):
             error = str(run.get("error") or "It does not say why.")
             failure = FailedRun(run["run_id"], run["name"], run.get("ended_at") or run["started_at"], error)
-            found |= dict.fromkeys(self._strategies[run["run_id"]], failure)
+            for strategy_id in self._strategies[run["run_id"]]:
+                found[strategy_id] = (*found.get(strategy_id, ()), failure)
         return found
-
-    def _is_over(self, run: Document) -> bool:
-        later = {"name": run["name"], "started_at": {"$gt": run["started_at"]}}
-        states = {"state": {"$in": ["succeeded", "running"]}}
-        return self._db[WORKFLOW_RUNS].find_one(later | states, {"_id": True}) is not None
 
     def _learn(self, runs: Sequence[Document]) -> None:
         """Look up which strategies runs export, once for each run."""
@@ -128,7 +140,7 @@ def research_health(
     *,
     last_export: Document | None,
     first_export_at: datetime | None,
-    failed_run: FailedRun | None,
+    failed_runs: tuple[FailedRun, ...],
     last_signals: Mapping[str, datetime],
 ) -> ResearchHealth:
     """Return how research did from `since` to `at`.
@@ -143,7 +155,7 @@ def research_health(
         The one that ended last, of whatever age.
     first_export_at : datetime or None
         When the first one ended.
-    failed_run : FailedRun or None
+    failed_runs : tuple of FailedRun
     last_signals : mapping of str to datetime
     """
     recorded = _recorded(exports)
@@ -154,7 +166,7 @@ def research_health(
         exports=len(exports),
         closes=closes,
         closes_exported=covered,
-        failed_run=failed_run,
+        failed_runs=failed_runs,
         inserted=sum(one.inserted for one in recorded),
         changed=sum(one.changed for one in recorded),
         unchanged=sum(one.unchanged for one in recorded),

@@ -171,7 +171,7 @@ def _research(
     own = {"strategy_id": watched.strategy_id, "exported_at": {"$gte": since, "$lte": until}}
     ended = db[SIGNAL_EXPORTS].find(own, EXPORT_FIELDS).sort("exported_at", 1)
     exports = [one for one in ended if one["timeframe"] == watched.timeframe]
-    failed = RunReader(db).failed_runs().get(watched.strategy_id)
+    failed = RunReader(db).failed_runs().get(watched.strategy_id, ())
     return research_health(
         exports,
         timeframe,
@@ -179,7 +179,7 @@ def _research(
         until,
         last_export=exports[-1] if exports else None,
         first_export_at=ResearchReader(db).first_export_at(watched.strategy_id, watched.timeframe),
-        failed_run=failed if failed is not None and since <= failed.ended_at <= until else None,
+        failed_runs=tuple(one for one in failed if since <= one.ended_at <= until),
         last_signals={},
     )
 

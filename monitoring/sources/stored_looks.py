@@ -75,7 +75,9 @@ class StoredLooks:
         looks = {name_of(found.watched): self._look(found, key, failed, answer.at) for found, key in keys.items()}
         return Stored(series, looks)
 
-    def _look(self, found: Found, key: ChainKey, failed: Mapping[str, FailedRun], at: datetime) -> StrategyLook:
+    def _look(
+        self, found: Found, key: ChainKey, failed: Mapping[str, tuple[FailedRun, ...]], at: datetime
+    ) -> StrategyLook:
         watched, research = found.watched, self._research
         own = (watched.strategy_id, watched.timeframe)
         window = self.feed.window(key)
@@ -87,7 +89,7 @@ class StoredLooks:
             at,
             last_export=stored.exports[-1] if stored.exports else research.last_export(*own),
             first_export_at=research.first_export_at(*own),
-            failed_run=failed.get(watched.strategy_id),
+            failed_runs=failed.get(watched.strategy_id, ()),
             last_signals=research.last_signals(*own, watched.pairs, stored.signals, window.start),
         )
         chains = tuple(signal_chains(stored, found.timeframe))

@@ -38,7 +38,7 @@ def shown(window: ChainWindow) -> tuple[Any, ...]:
     """What a look makes of a window."""
     stored = window.stored(BOT)
     health = research_health(
-        stored.exports, MINUTE, NOON, opens(5), last_export=None, first_export_at=NOON, failed_run=None, last_signals={}
+        stored.exports, MINUTE, NOON, opens(5), last_export=None, first_export_at=NOON, failed_runs=(), last_signals={}
     )
     return signal_chains(stored, MINUTE), health
 

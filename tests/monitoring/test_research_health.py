@@ -24,7 +24,7 @@ def health(
         at,
         last_export=exports[-1] if exports else None,
         first_export_at=first or (exports[0]["exported_at"] if exports else None),
-        failed_run=None,
+        failed_runs=(),
         last_signals={},
     )
 
@@ -123,7 +123,7 @@ def test_exports_without_a_time_are_neither_the_first_nor_the_last(db: Store) ->
     assert (reader.last_export(STRATEGY, "1m") or {})["exported_at"] == after_close(2, 900)
 
 
-def failed_runs(db: Store, *runs: dict[str, Any]) -> dict[str, FailedRun]:
+def failed_runs(db: Store, *runs: dict[str, Any]) -> dict[str, tuple[FailedRun, ...]]:
     db[WORKFLOW_RUNS].delete_many({})
     db[WORKFLOW_RUNS].insert_many(list(runs))
     return RunReader(db).failed_runs()
@@ -133,7 +133,7 @@ def failed_runs(db: Store, *runs: dict[str, Any]) -> dict[str, FailedRun]:
 def test_a_failure_lasts_until_the_graph_runs_again(db: Store) -> None:
     """A newer run of the same name ends it, when it succeeded or is running; one that was interrupted does not."""
     failed = run("g", 5, "failed")
-    told = {STRATEGY: FailedRun("g-5", "g", opens(6), "out: no bars")}
+    told = {STRATEGY: (FailedRun("g-5", "g", opens(6), "out: no bars"),)}
     assert failed_runs(db, failed) == told
     assert failed_runs(db, run("g", 1, "succeeded"), failed) == told
     assert failed_runs(db, failed, run("g", 7, "interrupted")) == told
@@ -145,10 +145,18 @@ def test_a_failure_lasts_until_the_graph_runs_again(db: Store) -> None:
 
 @pytest.mark.mongo
 def test_a_session_says_itself_which_strategies_it_exports(db: Store) -> None:
-    """Else the stored graph does; the newest failure of all graphs that export a strategy is told."""
+    """Else the stored graph does; the failures of all graphs that export a strategy are told."""
     session = run("live", 5, "failed", "ignored", live={"strategies": ["a", "b"]})
     found = failed_runs(db, session, run("other", 8, "failed", "b"), run("old", 2, "failed", "c"))
-    assert {strategy: one.run_id for strategy, one in found.items()} == {"a": "live-5", "b": "other-8", "c": "old-2"}
+    told = {strategy: [one.run_id for one in failed] for strategy, failed in found.items()}
+    assert told == {"a": ["live-5"], "b": ["live-5", "other-8"], "c": ["old-2"]}
+
+
+@pytest.mark.mongo
+def test_many_failures_of_one_graph_do_not_hide_anothers(db: Store) -> None:
+    """However often a graph failed since, the others' newest runs failed all the same."""
+    found = failed_runs(db, run("quiet", 0, "failed"), *(run("noisy", minute, "failed") for minute in range(1, 251)))
+    assert [one.run_id for one in found[STRATEGY]] == ["quiet-0", "noisy-250"]
 
 
 @pytest.mark.mongo
@@ -157,8 +165,8 @@ def test_a_reader_that_goes_on_sees_failures_come_and_go(db: Store) -> None:
     reader = RunReader(db)
     assert reader.failed_runs() == {}
     db[WORKFLOW_RUNS].insert_one(run("g", 1, "failed"))
-    assert [one.run_id for one in reader.failed_runs().values()] == ["g-1"]
+    assert [one.run_id for failed in reader.failed_runs().values() for one in failed] == ["g-1"]
     db[WORKFLOW_RUNS].insert_one(run("g", 3, "failed"))
-    assert [one.run_id for one in reader.failed_runs().values()] == ["g-3"]
+    assert [one.run_id for failed in reader.failed_runs().values() for one in failed] == ["g-3"]
     db[WORKFLOW_RUNS].insert_one(run("g", 5, "running"))
     assert reader.failed_runs() == {}

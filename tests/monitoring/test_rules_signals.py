@@ -81,7 +81,7 @@ def test_a_failed_run_is_told_by_its_graph() -> None:
     """A second failure of the same graph is the same problem; one that runs ends it."""
     failed = [FailedRun(f"run{n}", "momentum", NOON, "The factor needs 12 bars.\nmore") for n in (1, 2)]
     first, second = (
-        only(judge(look(one=strategy(research=research(failed_run=one))), Rules()), "run_failed") for one in failed
+        only(judge(look(one=strategy(research=research(failed_runs=(one,)))), Rules()), "run_failed") for one in failed
     )
     assert first.key == second.key
     assert first.text == (
@@ -90,6 +90,16 @@ def test_a_failed_run_is_told_by_its_graph() -> None:
     )
     assert is_judged("run_failed", first, look())
     assert not is_judged("run_failed", first, look(store=AWAY))
+
+
+def test_each_graph_that_failed_is_a_problem_of_its_own() -> None:
+    """Two graphs export the strategy: one that runs again is over while the other still fails."""
+    a, b = (FailedRun(f"run-{graph}", graph, NOON, "No bars.") for graph in ("a", "b"))
+    both = judge(look(one=strategy(research=research(failed_runs=(a, b)))), alone("run_failed"))
+    assert [one.subject for one in both.problems] == ["a", "b"]
+    later = judge(look(one=strategy(research=research(failed_runs=(b,)))), alone("run_failed"))
+    assert [one.subject for one in later.problems] == ["b"]
+    assert later.covers(both.problems[0].key)
 
 
 @pytest.mark.parametrize(("delay_s", "is_late"), [(30.0, False), (30.1, True)])

@@ -62,7 +62,7 @@ def research(**other: Any) -> ResearchHealth:
     """Research that exported the bar that closed at noon, 0.1 s after the close."""
     ended = NOON + SECOND / 10
     whole = ResearchHealth(
-        last_export_at=ended, last_bar=NOON - MINUTE, exports=10, closes=10, closes_exported=10, failed_run=None,
+        last_export_at=ended, last_bar=NOON - MINUTE, exports=10, closes=10, closes_exported=10, failed_runs=(),
         inserted=1, changed=0, unchanged=0, retracted=0, refused=0, missing_bars=0, delay_s=(0.1,),
         last_signals={PAIR: NOON - MINUTE}, recorded=(export(0.1),), first_export_at=NOON - 10 * MINUTE,
     )  # fmt: skip
