@@ -100,8 +100,9 @@ class _Part(BaseModel):
 class WatchedStrategy(_Part):
     """One strategy on one timeframe, and who trades it.
 
-    What is left out is found in the store: the pairs are those of its exports, the bot is the only one that wrote
-    receipts. `freqtrade` is the address of the bot's REST API, `exchange` ccxt's name of the venue whose orders and
+    What is left out is found in the store: the pairs are those of its exports, the bot is the one that wrote
+    receipts; several are watched each by itself, and then addresses are not used.
+    `freqtrade` is the address of the bot's REST API, `exchange` ccxt's name of the venue whose orders and
     balances are compared, `exchange_url` where it is found instead. `besides` is what that account holds for other
     purposes; `balances: false` leaves balances out, for an account that others trade with too. `explained` names orders
     that a person has accounted for, such as 'BTC/USDT 17': what is found of them is not told any more.

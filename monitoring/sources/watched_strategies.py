@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
+import structlog
 from pydantic import ValidationError
 from pymongo import DESCENDING
 
@@ -15,6 +17,7 @@ from monitoring.watch_file import WatchedStrategy
 from schemas.collections import SIGNAL_EXPORTS, SIGNAL_RECEIPTS, SIGNALS, WORKFLOW_RUNS, Store
 from schemas.timeframes import Timeframe
 
+log = structlog.get_logger()
 _RECENT = timedelta(days=1)
 _RECENT_BARS = 3
 _BOT_BARS = 30
@@ -39,7 +42,8 @@ def find_watched(db: Store, named: Iterable[WatchedStrategy], at: datetime) -> t
     """Return what is watched, in the order of the file; without names, all strategies with an export of the last day.
 
     Where the file names no bot, each one is watched that saw a signal within a day or thirty bars, else the one that
-    saw the newest; where nobody has, the strategy is watched without a bot. The bars are those that the
+    saw the newest; where nobody has, the strategy is watched without a bot. An address is one bot's: where several are
+    found it is not used, which the log says once. The bars are those that the
     graphs read which exported it; where a graph is not stored, those of its signals' symbols.
     """
     entries = tuple(named) or _with_recent_exports(db, at)
@@ -64,9 +68,25 @@ def _resolved(db: Store, entry: WatchedStrategy, at: datetime) -> list[Found]:
     exports = _latest_exports(db, entry)
     pairs = entry.pairs or tuple(sorted({pair for export in exports for pair in export["pairs"]}))
     series = _series(db, entry, pairs, {str(export["run_id"]) for export in exports})
-    known = {"pairs": pairs, "symbols": tuple(sorted({one.symbol for one in series}))}
+    known: dict[str, Any] = {"pairs": pairs, "symbols": tuple(sorted({one.symbol for one in series}))}
     consumers = [entry.consumer] if entry.consumer else _active_consumers(db, entry, at) or [None]
+    if len(consumers) > 1 and (entry.freqtrade or entry.exchange):
+        _say_unclear(entry.strategy_id, entry.timeframe, tuple(map(str, consumers)))
+        known |= {"freqtrade": None, "exchange": None, "exchange_url": None}
     return [Found(entry.model_copy(update=known | {"consumer": one}), series) for one in consumers]
+
+
+@cache
+def _say_unclear(strategy_id: str, timeframe: str, consumers: tuple[str, ...]) -> None:
+    """Say it once in a process: what is watched is found again every minute."""
+    log.warning(
+        "consumer_not_named",
+        strategy_id=strategy_id,
+        timeframe=timeframe,
+        found=", ".join(consumers),
+        why="The watch file gives an address of a bot or venue, and several bots read the strategy: neither is asked.",
+        what_to_do="Name the `consumer` beside the address, in an entry for each bot.",
+    )
 
 
 def _latest_exports(db: Store, entry: WatchedStrategy) -> list[Mapping[str, Any]]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from chain_documents import BOT, NOON, PAIR, STRATEGY, export, opens, receipt, signal
+from structlog.testing import capture_logs
 
 from monitoring.sources.series_health import Series
 from monitoring.sources.watched_strategies import find_watched
@@ -100,3 +101,23 @@ def test_odd_exports_and_receipts_hide_no_strategy(db: Store) -> None:
     db[SIGNAL_RECEIPTS].insert_many([receipt(0, 1_500), receipt(1, 1_500) | {"seen_at": "noon"}])
     (found,) = find_watched(db, (), opens(5))
     assert (found.watched.pairs, found.watched.consumer) == ((PAIR,), BOT)
+
+
+def test_an_address_is_not_used_for_several_bots(db: Store) -> None:
+    """Whose it is nobody knows: both are watched by the store alone, and it is said once to name the consumer."""
+    db[SIGNAL_EXPORTS].insert_one(export(0, 900))
+    db[SIGNAL_RECEIPTS].insert_one(receipt(0, 1_500))
+    named = WatchedStrategy(strategy_id=STRATEGY, freqtrade="http://127.0.0.1:8080", exchange="binance")
+    (only,) = find_watched(db, (named,), opens(5))
+    assert (only.watched.freqtrade, only.watched.exchange) == (named.freqtrade, "binance")
+    db[SIGNAL_RECEIPTS].insert_one(receipt(0, 1_700, consumer="dry"))
+    with capture_logs() as logs:
+        for _ in range(2):
+            found = [one.watched for one in find_watched(db, (named,), opens(5))]
+            assert [(one.consumer, one.freqtrade, one.exchange) for one in found] == [
+                (BOT, None, None),
+                ("dry", None, None),
+            ]
+    assert [(one["event"], one["found"]) for one in logs] == [("consumer_not_named", "bot, dry")]
+    (mine,) = find_watched(db, (named.model_copy(update={"consumer": BOT}),), opens(5))
+    assert mine.watched.exchange == "binance"
