@@ -121,6 +121,14 @@ class WatchedStrategy(_Part):
     besides: tuple[Holding, ...] = ()
     explained: tuple[Annotated[str, Field(pattern=EXPLAINED_ORDER)], ...] = ()
 
+    @model_validator(mode="after")
+    def _an_address_has_a_name(self) -> Self:
+        if self.exchange_url is not None and self.exchange is None:
+            raise ValueError(
+                "exchange_url says where an exchange is found, and exchange must say which, such as binance"
+            )
+        return self
+
     @property
     def bar(self) -> timedelta:
         """The length of its bars."""

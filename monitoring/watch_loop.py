@@ -90,7 +90,8 @@ class WatchLoop:
             self._make_collections()
         self._unheard = note_silence(look, self.rules.silent, self._unheard)
         verdict = judge(look, self.rules, self._unheard)
-        told = self.desk.turn(verdict, look.at, store_answers=answers)
+        # One that can tell nobody must not take a problem from another monitor that can: it keeps its own account.
+        told = self.desk.turn(verdict, look.at, store_answers=answers and bool(self.channels.names))
         return Turn(look, verdict, told, seconds)
 
     def _turn_safely(self) -> None:

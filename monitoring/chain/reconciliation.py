@@ -60,6 +60,8 @@ class Reconciliation:
         All that were asked for.
     since, until : datetime or None
         The stretch of time whose orders were compared.
+    moving : frozenset of str
+        Pairs with an order on its way, whose positions and balances were not compared.
     """
 
     signals: int
@@ -74,6 +76,7 @@ class Reconciliation:
     pairs: tuple[str, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
+    moving: frozenset[str] = frozenset()
 
     @property
     def agrees(self) -> bool:
@@ -115,6 +118,7 @@ def reconcile(
         *order_findings(orders, explained),
     ]
     balances: list[BalanceCheck] = []
+    changing: set[str] = set()
     if sides.bot is not None:
         moving, changing = orders.unsettled_pairs(sides.positions)
         findings += position_findings(sides.positions, sides.bot, moving)
@@ -133,6 +137,7 @@ def reconcile(
         not_compared=sides.not_compared,
         since=span.since,
         until=span.until,
+        moving=frozenset(changing),
     )
 
 

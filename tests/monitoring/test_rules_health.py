@@ -109,6 +109,19 @@ def test_a_difference_is_not_over_while_a_side_does_not_answer() -> None:
     assert is_judged("reconciliation", found, look())
 
 
+def test_a_balance_that_moves_is_not_judged_to_agree() -> None:
+    """With an order on its way it was not compared: what differed may differ still; all else is judged."""
+    finding = Finding("balance differs", PAIR, None, "The venue holds more.")
+    missed = Finding("signal without receipt", PAIR, NOON, "No bot says.")
+    differs = strategy(reconciliation=replace(AGREES, findings=(finding, missed), pairs=(PAIR,)))
+    balance, receipt = judge(look(one=differs), alone("reconciliation")).problems
+    if balance.subject.startswith("bot signal"):
+        balance, receipt = receipt, balance
+    moves = look(one=strategy(reconciliation=replace(AGREES, pairs=(PAIR,), moving=frozenset({PAIR}))))
+    assert not is_judged("reconciliation", balance, moves)
+    assert is_judged("reconciliation", receipt, moves)
+
+
 @pytest.mark.parametrize(("age_s", "is_silent"), [(180.0, False), (181.0, True)])
 def test_bars_are_silent_after_three_of_them(age_s: float, is_silent: bool) -> None:
     """Since the close of the newest one."""
