@@ -83,11 +83,19 @@ def silent_bars(look: Look, rule: Silent) -> Iterator[Verdict]:
 
 
 def silent_research(look: Look, one: StrategyLook, rule: Silent) -> Iterator[Verdict]:
-    """Find a strategy that has not exported for too long; one that never has is not judged, as it may be new."""
-    if one.research is None or one.research.last_export_at is None:
+    """Find a strategy that has not exported for too long.
+
+    One that never has, and is named all the same, is a warning: it may be new, or its name misspelt.
+    """
+    if one.research is None:
         return
     case, subject = Case.of(_NAME, rule, one), f"research {one.watched.timeframe}"
     last = one.research.last_export_at
+    if last is None:
+        mild = Case.of(_NAME, rule.model_copy(update={"severity": Severity.WARNING}), one)
+        text = f"{one.watched.strategy_id} {one.watched.timeframe} has never exported. Is it new, or its name misspelt?"
+        yield mild.problem(subject, text, look.at)
+        return
     if look.at - last <= rule.bars * one.watched.bar:
         yield case.healthy(subject)
         return

@@ -137,13 +137,20 @@ def test_a_symbol_without_bars_is_not_silent() -> None:
 
 
 def test_research_is_silent_after_three_bars_without_an_export() -> None:
-    """An export that changes nothing is heard too; a strategy that never exported is not judged."""
+    """An export that changes nothing is heard too."""
     late = look(NOON + 3 * MINUTE + SECOND, strategy(research=research()))
     found = only(judge(replace(late, series=()), alone("silent", loop="9d")), "silent")
     assert found.text == "Research of s 1m has not exported since 2022-01-15 12:00 UTC, 3 min ago."
     assert (found.strategy_id, found.subject, found.consumer) == ("s", "research 1m", None)
     assert is_judged("silent", found, look())
-    assert not is_judged("silent", found, look(one=strategy(research=research(last_export_at=None))))
+
+
+def test_a_strategy_that_never_exported_is_a_warning() -> None:
+    """It was named in the file: it may be new, or its name misspelt; its first export ends it."""
+    never = only(judge(look(one=strategy(research=research(last_export_at=None))), alone("silent")), "silent")
+    assert (never.subject, never.severity) == ("research 1m", Severity.WARNING)
+    assert never.text == "s 1m has never exported. Is it new, or its name misspelt?"
+    assert is_judged("silent", never, look())
 
 
 def heard(looks: list[Look], rule: Silent | None = None) -> Unheard:
