@@ -29,7 +29,7 @@ def roles(
     secrets: Annotated[
         Path | None,
         typer.Option(
-            help="Write each user's address, with its password, into a file of this folder, such as monitor/quantflow_mongo_uri.",
+            help="Write each user's address, with its password, into this folder, such as monitor/quantflow_mongo_uri.",
             metavar="FOLDER",
         ),
     ] = None,
