@@ -44,9 +44,12 @@ format: $(READY) ## Put the code into shape.
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock: $(READY) ## Pin the newest versions that fit pyproject.toml.
-	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--all-extras --group dev --upgrade --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+PIN := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --all-extras \
+	--group dev --custom-compile-command 'make lock' pyproject.toml
+
+lock: $(READY) ## Pin the newest versions that fit pyproject.toml, and those of the peers that are measured beside it.
+	@$(UV) $(PIN) --upgrade -o requirements.lock
+	@$(UV) $(PIN) --upgrade --group bench -o benchmarks/requirements.lock
 
 bench: $(READY) ## Measure all that must be fast beside the obvious alternatives; the live chain takes 20 minutes.
 	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
