@@ -25,7 +25,8 @@ class SignalReceipt(Document):
 
     `decision` is what came of it. An order is claimed by 'entered' before it leaves; where it then filled nothing, the
     receipt becomes 'skipped' with the order's fate as the reason. `version` is that of the signal's content it speaks
-    of, `run_id` the process that wrote it.
+    of, `run_id` the process that wrote it. `rejected_orders` counts the orders of an exit that the venue refused; the exit
+    is tried again until its position is closed.
     """
 
     consumer: Name
@@ -36,6 +37,7 @@ class SignalReceipt(Document):
     version: int = Field(ge=1)
     decision: Decision
     reason: SkipReason | None = None
+    rejected_orders: int | None = Field(default=None, ge=1)
     seen_at: UtcTime
     candle: UtcTime
     latency_ms: Finite

@@ -17,17 +17,19 @@ _ALL_PAIRS = "all pairs"
 def rejects(_: Look, one: StrategyLook, rule: Rejects) -> Iterator[Verdict]:
     """Find so many rejected orders in a row, of the whole bot, or of a pair while others are accepted.
 
+    An entry has one order; an exit is ordered again until it is accepted, and each refusal counts.
+
     It is over when an order is accepted; while nothing was ordered since, nothing is said: the signals of the span
     that was looked at move on, and that is no success.
     """
     case = Case.of_bot("rejects", rule, one)
     ordered = sorted(
-        (chain for chain in one.chains if chain.fills or chain.reason == "order_rejected"),
+        (chain for chain in one.chains if chain.fills or chain.rejected),
         key=lambda chain: (chain.seen or chain.close, chain.close),
     )
     row = _rejected_at_the_end(ordered)
     yield from _row_verdict(case, one, _ALL_PAIRS, row, len(ordered), rule.count)
-    if len(row) >= rule.count:
+    if _count(row) >= rule.count:
         return  # the row of a pair would say it again
     for pair in sorted({chain.pair for chain in ordered}):
         of_pair = [chain for chain in ordered if chain.pair == pair]
@@ -37,14 +39,14 @@ def rejects(_: Look, one: StrategyLook, rule: Rejects) -> Iterator[Verdict]:
 def _row_verdict(
     case: Case, one: StrategyLook, subject: str, row: Sequence[SignalChain], ordered: int, count: int
 ) -> Iterator[Verdict]:
-    if len(row) < count:
+    if _count(row) < count:
         if ordered and not row:
             yield case.healthy(subject)
         return
     newest = row[-1]
     of_pair = f" of {subject}" if subject != _ALL_PAIRS else ""
     text = (
-        f"The last {len(row):,} orders{of_pair} for {one.watched.strategy_id} were rejected, the newest for the "
+        f"The last {_count(row):,} orders{of_pair} for {one.watched.strategy_id} were rejected, the newest for the "
         f"{newest.content} of {newest.pair} {one.watched.timeframe} whose bar closed {utc(newest.close)}. "
         "The bot's log has the venue's reason."
     )
@@ -54,10 +56,14 @@ def _row_verdict(
 def _rejected_at_the_end(ordered: Sequence[SignalChain]) -> list[SignalChain]:
     row: list[SignalChain] = []
     for chain in reversed(ordered):
-        if chain.reason != "order_rejected":
+        if chain.fills:
             break
         row.append(chain)
     return row[::-1]
+
+
+def _count(row: Sequence[SignalChain]) -> int:
+    return sum(chain.rejected for chain in row)
 
 
 def slippage(look: Look, one: StrategyLook, rule: Slippage) -> Iterator[Verdict]:

@@ -179,6 +179,8 @@ def _acted_without_fill(stored: Stored, orders: Orders) -> tuple[list[Finding], 
 
 def _without_order(receipt: Mapping[str, Any], orders: Orders) -> Finding:
     pair, ts, says = receipt["pair"], receipt["ts"], f"the bot {receipt['decision']}"
+    if refused := receipt.get("rejected_orders"):
+        says += f", {refused:,} orders for it were refused"
     if not orders.is_witnessed:
         return Finding("receipt without fill", pair, ts, f"{says}, and nothing was filled")
     asked = [name for name, book in (("Freqtrade", orders.bot), ("the venue", orders.venue)) if book is not None]

@@ -68,6 +68,8 @@ class SignalChain:
         not.
     decision, reason : str or None
         Of the bot's receipt.
+    rejected_orders : int
+        Of that receipt: how many orders of an exit were refused.
     fills : tuple of documents
         Of `crypto_fills`, oldest first.
     """
@@ -84,6 +86,12 @@ class SignalChain:
     reason: str | None
     fills: tuple[Mapping[str, Any], ...]
     available: datetime | None = None
+    rejected_orders: int = 0
+
+    @property
+    def rejected(self) -> int:
+        """How many orders for it were refused: of an entry one at most, of an exit any number."""
+        return self.rejected_orders or int(self.reason == "order_rejected")
 
     def ms(self, stage: str) -> float | None:
         """Return how long after the bar's close a stage was reached, milliseconds."""
@@ -264,6 +272,7 @@ def _chain(
         reason=receipt.get("reason"),
         fills=tuple(fills),
         available=(carriers.of(signal) or {}).get("bars_seen_at"),
+        rejected_orders=receipt.get("rejected_orders", 0),
     )
 
 

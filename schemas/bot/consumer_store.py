@@ -16,6 +16,7 @@ Writing = Literal["exited", "skipped", "accounted", "no_entry", "no_exit", "fill
 # The signal's order left, or may have left: nobody orders again.
 ORDERED: tuple[SkipReason, ...] = ("order_rejected", "order_unfilled", "order_lost")
 _EARLIEST = ("seen_at", "latency_ms")
+_MOST = ("rejected_orders",)
 
 _BAD_VALUE = 2  # MongoDB's code for a hint that names no index
 
@@ -108,8 +109,10 @@ class ConsumerStore:
 
     def _put_receipt(self, receipt: Document, free: Document, hint: Hint = None) -> bool:
         key = _key(receipt, RECEIPT_KEY)
-        content = {name: value for name, value in receipt.items() if name not in key and name not in _EARLIEST}
+        content = {name: value for name, value in receipt.items() if name not in (*key, *_EARLIEST, *_MOST)}
         change: dict[str, Any] = {"$set": content, "$min": {name: receipt[name] for name in _EARLIEST}}
+        if counted := {name: receipt[name] for name in _MOST if name in receipt}:
+            change["$max"] = counted
         if "reason" not in content:
             change["$unset"] = {"reason": ""}
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from schemas.bot.bounded_call import BoundedCalls
 from schemas.bot.claim_fate import ClaimFate, TradeBook
 from schemas.bot.consumer_store import ConsumerStore
+from schemas.bot.exit_orders import ExitOrders
 from schemas.bot.live_feed import LiveFeed
 from schemas.bot.live_signals import CandleFlags, LiveSignals
 from schemas.bot.outbox import Outbox
@@ -100,6 +101,7 @@ class LiveTrading:
         )
         self._recorder = TradeRecorder(consumer, self._outbox, wake)
         self._fate = ClaimFate(self._ledger, self._recorder, venue, can_short=rules.can_short)
+        self._exit_orders = ExitOrders()
         self._signals = LiveSignals(self._ledger, window, rules)
         self._accounting = SignalAccounting(
             self._ledger, self._outbox, window, self._feed.newest, self._live, self._signals.newest_chosen
@@ -137,6 +139,8 @@ class LiveTrading:
         self._loop_ms = now_ms
         self._memories = self._remembered(trades)
         self._fate.settle(book, now_ms)
+        for pair, tag in self._exit_orders.refused(trades).items():
+            self._ledger.exit_refused(pair, tag, self._candle(now_ms), now_ms)
         self._forget(now_ms)
         for claim in self._signals.begin(self._memories, _locks(book), now_ms):
             tag = str(SignalTag(claim.strategy_id, claim.ts, claim.version))
@@ -174,6 +178,7 @@ class LiveTrading:
         if tag is not None:
             now_ms = epoch_ms(self._now())
             self._ledger.exiting(pair, tag, self._candle(now_ms), now_ms)
+            self._exit_orders.left(pair, tag)
 
     def filled(self, trade: TradeFacts) -> None:
         """Record a trade of which an order has just been filled."""

@@ -68,6 +68,7 @@ class SignalLedger:
         self._has_said_claims_fail = self._has_said_file_fails = False
         self._seen: dict[Key, int] = {}
         self._told: dict[Key, tuple[int, str]] = {}
+        self._refused: dict[Key, int] = {}
         claims = outbox.claims(consumer.strategy_id, consumer.timeframe)
         self.entries = {(claim.pair, claim.ts): claim for claim in claims if claim.act == "entry"}
         self.exits = {(claim.pair, claim.ts): claim for claim in claims if claim.act == "exit"}
@@ -156,10 +157,18 @@ class SignalLedger:
             self._told[pair, tag.ts_ms] = (tag.version, "exited")
             self._tell("exited", self.receipt(pair, tag, "exited", None, candle_ms, now_ms))
 
+    def exit_refused(self, pair: str, tag: SignalTag, candle_ms: int, now_ms: int) -> None:
+        """Say that an exit's order was refused, the how manieth of this process; it is tried again."""
+        key = (pair, tag.ts_ms)
+        self._refused[key] = self._refused.get(key, 0) + 1
+        receipt = self.receipt(pair, tag, "exited", None, candle_ms, now_ms)
+        self._tell("exited", receipt.model_copy(update={"rejected_orders": self._refused[key]}))
+
     def exit_over(self, claim: Claim, reason: SkipReason | None, now_ms: int) -> None:
         """Say that an exit is wanted no more: it closed its position, or `reason` tells what else happened."""
         tag = SignalTag(claim.strategy_id, claim.ts, claim.version)
         self.exits[claim.pair, claim.ts] = replace(claim, state="settled")
+        self._refused.pop((claim.pair, claim.ts), None)
         self._in_file(lambda: self._outbox.advance(claim, "settled"))
         if reason is not None:
             is_told_by_us = self._told.get((claim.pair, claim.ts)) == (claim.version, "exited")

@@ -24,7 +24,7 @@ from schemas.timeframes import Timeframe
 
 PAIR, STRATEGY_ID, CONSUMER = "BTC/USDT", "chain", "executor"
 MINUTE = Timeframe.parse("1m")
-PATIENCE_S = 40.0
+PATIENCE_S = 120.0
 
 # What a user may write around the strategy, and what tests need of it: limit orders far from the market, a stop on
 # demand, a kill at the worst moment, and the time that each loop spends in our callbacks.

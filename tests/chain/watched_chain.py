@@ -31,7 +31,7 @@ from schemas.timeframes import parse_time
 STRATEGY_ID = "watched"
 API_PASSWORD = "chain-api-password"
 STAKE_QUOTE = 50_000.0
-PATIENCE_S = 40.0
+PATIENCE_S = 120.0
 GRAPH = {
     "name": "watched",
     "nodes": {

@@ -48,6 +48,17 @@ def test_three_rejects_in_a_row_are_one_problem() -> None:
     assert fourth.key == found.key
 
 
+def test_each_refused_order_of_an_exit_counts() -> None:
+    """One exit is tried until it is accepted: three refusals of it are a row, which its fill ends."""
+    twice = chain(-2, "exited", content="exit_long", rejected_orders=2)
+    assert judge(look(one=strategy(chains=(filled(-9), twice))), alone("rejects")).problems == ()
+    found = only(judge(look(one=strategy(chains=(filled(-9), rejected(-5), twice))), alone("rejects")), "rejects")
+    assert found.text.startswith("The last 3 orders for s were rejected, the newest for the exit_long of BTC/USDT 1m")
+    sold = replace(twice, fills=filled(-2).fills)
+    assert is_judged("rejects", found, look(one=strategy(chains=(rejected(-5), sold))))
+    assert judge(look(one=strategy(chains=(rejected(-5), sold))), alone("rejects")).problems == ()
+
+
 def test_rejects_are_over_when_an_order_is_accepted() -> None:
     """That they leave the span that is looked at ends nothing, and neither does that MongoDB is away."""
     found = only(judge(look(one=strategy(chains=tuple(map(rejected, (-7, -5, -4))))), Rules()), "rejects")

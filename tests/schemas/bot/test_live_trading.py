@@ -95,6 +95,24 @@ def write(db: Store, minute: int, **content: Any) -> str:
     return f"mine@2022-01-01T00:{minute:02}Z#1"
 
 
+def test_each_refused_order_of_an_exit_is_counted(start: Start, db: Store) -> None:
+    """Two orders leave of which the trade has none; the third one is taken, and is no refusal."""
+    entry = write(db, 5, action="enter_long")
+    trade = TradeShape([OrderShape("1", ft_order_tag=entry)], enter_tag=entry, open_date_utc=at(6.05))
+    bot = start(6, [trade])
+    bot.loop(6.1)
+    leave = write(db, 7, action="exit_long")
+    for minute in (8.05, 8.1, 8.15):
+        assert bot.loop(minute).tag == leave
+        bot.live.exiting(PAIR, leave)
+    trade.orders.append(OrderShape("2", ft_order_side="sell", ft_order_tag=leave))
+    trade.close_date_utc, trade.exit_reason = at(8.16), leave
+    bot.loop(8.2)
+    bot.live.close()
+    (receipt,) = db[SIGNAL_RECEIPTS].find({"ts": at(7)})
+    assert (receipt["decision"], receipt["rejected_orders"]) == ("exited", 2)
+
+
 def test_from_a_signal_to_a_closed_position(start: Start, db: Store) -> None:
     """Receipts, fills and positions of one round, all with the signals' keys."""
     bot = start(5)
