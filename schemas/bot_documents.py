@@ -25,8 +25,8 @@ class SignalReceipt(Document):
 
     `decision` is what came of it. An order is claimed by 'entered' before it leaves; where it then filled nothing, the
     receipt becomes 'skipped' with the order's fate as the reason. `version` is that of the signal's content it speaks
-    of, `run_id` the process that wrote it. `rejected_orders` counts the orders of an exit that the venue refused; the exit
-    is tried again until its position is closed.
+    of, `run_id` the process that wrote it. `rejected_orders` counts the orders of an exit that the venue refused: it is
+    tried again until its position is closed.
     """
 
     consumer: Name

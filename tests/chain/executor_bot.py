@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from live_chain import PATIENCE_S
+
 from quantflow_nodes.freqtrade_bot import PAPER_KEY, PAPER_SECRET
 from quantflow_nodes.freqtrade_folder import copy_strategy, local_exchange
 from quantflow_nodes.programs import Venue, clean_environment, running_venue, shared_file, venue_clock
@@ -24,7 +26,6 @@ from schemas.timeframes import Timeframe
 
 PAIR, STRATEGY_ID, CONSUMER = "BTC/USDT", "chain", "executor"
 MINUTE = Timeframe.parse("1m")
-PATIENCE_S = 120.0
 
 # What a user may write around the strategy, and what tests need of it: limit orders far from the market, a stop on
 # demand, a kill at the worst moment, and the time that each loop spends in our callbacks.

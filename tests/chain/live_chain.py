@@ -33,7 +33,7 @@ MINUTE = Timeframe.parse("1m")
 KEY: dict[str, Any] = {"strategy_id": "chain", "pair": "BTC/USDT", "timeframe": "1m"}
 CONSUMER = "chain-bot"
 STAKE_QUOTE = 1_000.0
-PATIENCE_S = 40.0
+PATIENCE_S = 120.0
 
 
 @dataclass

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 from executor_bot import CONSUMER, MINUTE, PAIR, STRATEGY_ID, ExecutorBot, executor_bot
+from live_chain import PATIENCE_S
 from pydantic import SecretStr
 
 from monitoring.chain.reconciler import Counterparts, Reconciler, reconcile_all
@@ -36,7 +37,6 @@ from schemas.settings import Settings
 pytestmark = [pytest.mark.chain, pytest.mark.freqtrade, pytest.mark.mongo, pytest.mark.venue]
 
 SPEED = 20.0
-PATIENCE_S = 40.0
 POLL_S = 0.2
 GRACE = timedelta(seconds=20)  # of the market: one second of the machine's
 PASSWORD = "of-the-bots-api"

@@ -17,7 +17,7 @@ import ccxt
 import httpx
 import yaml
 from executor_bot import CONSUMER, PAIR, ExecutorBot
-from live_chain import MINUTE, START, VenueProcess, free_port
+from live_chain import MINUTE, PATIENCE_S, START, VenueProcess, free_port
 
 from quantflow_nodes.freqtrade_bot import PAPER_KEY, PAPER_SECRET
 from quantflow_nodes.freqtrade_folder import local_exchange
@@ -31,7 +31,6 @@ from schemas.timeframes import parse_time
 STRATEGY_ID = "watched"
 API_PASSWORD = "chain-api-password"
 STAKE_QUOTE = 50_000.0
-PATIENCE_S = 120.0
 GRAPH = {
     "name": "watched",
     "nodes": {
