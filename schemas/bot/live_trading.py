@@ -139,8 +139,8 @@ class LiveTrading:
         self._loop_ms = now_ms
         self._memories = self._remembered(trades)
         self._fate.settle(book, now_ms)
-        for pair, tag in self._exit_orders.refused(trades).items():
-            self._ledger.exit_refused(pair, tag, self._candle(now_ms), now_ms)
+        for pair, refused in self._exit_orders.refused(trades).items():
+            self._ledger.exit_refused(pair, refused, self._candle(now_ms), now_ms)
         self._forget(now_ms)
         for claim in self._signals.begin(self._memories, _locks(book), now_ms):
             tag = str(SignalTag(claim.strategy_id, claim.ts, claim.version))
