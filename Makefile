@@ -4,11 +4,12 @@ PYTHON_RANGE := >=3.11,<3.14
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN := .venv/bin
 READY := .venv/.ready
+BENCH := .venv-bench
 BARS ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-live test lint check format lock bench soak clean
+.PHONY: help setup demo demo-live test lint check format lock bench bench-scaling bench-live soak clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -51,12 +52,25 @@ lock: $(READY) ## Pin the newest versions that fit pyproject.toml, and those of 
 	@$(UV) $(PIN) --upgrade -o requirements.lock
 	@$(UV) $(PIN) --upgrade --group bench -o benchmarks/requirements.lock
 
-bench: $(READY) ## Measure all that must be fast beside the obvious alternatives; the live chain takes 20 minutes.
-	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+bench: $(BENCH)/.ready ## Measure all that must be fast beside its peers, as one table; about 15 minutes.
+	@$(BENCH)/bin/python benchmarks/table.py
+
+bench-scaling: $(BENCH)/.ready ## Measure how cost grows with symbols and years.
+	@$(BENCH)/bin/python benchmarks/bench_scaling.py
+
+bench-live: $(READY) ## Measure the live chain from a bar's close to the order, in wall time; 20 minutes.
+	@$(BIN)/python benchmarks/bench_live.py
+
+$(BENCH)/.ready: benchmarks/requirements.lock pyproject.toml $(READY)
+	@$(UV) venv --quiet --allow-existing --python '$(PYTHON_RANGE)' $(BENCH)
+	@echo "Installing the pinned packages and the peers into $(BENCH) ..."
+	@VIRTUAL_ENV=$(BENCH) $(UV) pip install $$([ -t 2 ] || echo --quiet) --require-hashes -r benchmarks/requirements.lock
+	@VIRTUAL_ENV=$(BENCH) $(UV) pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $(BENCH)/.ready
 
 soak: $(READY) ## Run the chain with 20 pairs for half an hour, and watch the monitor's memory and its load on MongoDB.
 	@$(BIN)/python benchmarks/soak_monitor.py
 
 clean: ## Remove what the targets made.
-	@rm -rf .venv .tools demo-run dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-bench .tools demo-run dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
