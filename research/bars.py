@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -68,6 +69,10 @@ class CheckedBars:
     def ticks_per_second(self) -> int:
         """How many ticks one second has: bars come in s, ms, us or ns."""
         return TICKS_PER_SECOND[self.opens.unit]
+
+    def time(self, tick: int) -> datetime:
+        """Return a tick as a time, down to microseconds."""
+        return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=tick * 1_000_000 // self.ticks_per_second)
 
     def column(self, name: str) -> Floats:
         """Return one column as float64, without a copy where it is float64 already.

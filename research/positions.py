@@ -27,11 +27,16 @@ def align_position(bars: CheckedBars, position: Any) -> Floats:
     InputError
         Where rows do not fit the bars, or a value is outside [0, 1].
     """
+    return within_bounds(bars, aligned_values(bars, position))
+
+
+def aligned_values(bars: CheckedBars, position: Any) -> Floats:
+    """Return what `align_position` does, before its values are looked at."""
     count = len(bars.frame)
     if position is None:
         return np.ones(count)
     if isinstance(position, pd.DataFrame):
-        return _within_bounds(bars, _from_frame(bars, position))
+        return _from_frame(bars, position)
     if isinstance(position, pd.Series) and not position.index.equals(bars.frame.index):
         raise InputError(
             f"A position Series must have the index of the bars frame ({count} rows), found another index with "
@@ -40,7 +45,7 @@ def align_position(bars: CheckedBars, position: Any) -> Floats:
     values = as_floats(position, "The position")
     if values.shape != (count,):
         raise InputError(f"The position must have one value for each of the {count} bars, found {values.shape}.")
-    return _within_bounds(bars, values)
+    return values
 
 
 def held_targets(bars: CheckedBars, position: Floats) -> Floats:
@@ -62,7 +67,14 @@ def held_targets(bars: CheckedBars, position: Floats) -> Floats:
     return np.where(np.isnan(held), 0.0, held)
 
 
-def _within_bounds(bars: CheckedBars, values: Floats) -> Floats:
+def within_bounds(bars: CheckedBars, values: Floats) -> Floats:
+    """Return the values as they are.
+
+    Raises
+    ------
+    InputError
+        Where one is neither in [0, 1] nor NaN.
+    """
     if values.min() >= 0 and values.max() <= 1:  # false where there is a NaN, which is looked at below
         return values
     wrong = np.flatnonzero(~(((values >= 0) & (values <= 1)) | np.isnan(values)))
