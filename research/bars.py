@@ -17,6 +17,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 KEY_COLUMNS = ("symbol", "datetime")
+_PIECE = 16_384
+"""Numbers that are worked on at once, to stay in the processor's cache."""
 TICKS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
@@ -207,7 +209,7 @@ def _is_one_text(symbols: "pd.Series[Any]") -> bool:
     """Tell whether a text column surely holds one value only; false means not known.
 
     Most frames hold one symbol, and factorize would take as long as the whole backtest. Equal texts of L bytes lie
-    in Arrow's buffer with period L, so also with a period of L words of 8 bytes, which are quick to compare.
+    in Arrow's buffer with period L: all but the first are the same bytes as all but the last.
     """
     if not (isinstance(symbols.dtype, pd.StringDtype) and symbols.dtype.storage == "pyarrow"):
         return False
@@ -218,18 +220,22 @@ def _is_one_text(symbols: "pd.Series[Any]") -> bool:
     if offsets_buffer is None or text_buffer is None:
         return False
     offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[column.offset : column.offset + len(column) + 1]
-    lengths = np.diff(offsets)
-    length = int(lengths[0])
-    if length == 0 or lengths.min() != length or lengths.max() != length:
+    length = int(offsets[1] - offsets[0])
+    if length == 0 or steps_between(offsets) != (length, length):
         return False
-    text = np.frombuffer(text_buffer, dtype=np.uint8)[offsets[0] : offsets[-1]]
-    words = text[: len(text) // 8 * 8].view(np.uint64)
-    head, tail = text[: 8 * length], text[len(words) * 8 :]  # 8 whole texts, and the last bytes short of a word
-    return bool(
-        (head.reshape(-1, length) == head[:length]).all()
-        and (words[length:] == words[:-length]).all()
-        and (tail == text[len(text) - len(tail) - length :][: len(tail)]).all()
-    )
+    begin, others = int(offsets[0]), (len(column) - 1) * length
+    return bool(text_buffer.slice(begin, others).equals(text_buffer.slice(begin + length, others)))
+
+
+def steps_between(values: Ints) -> tuple[int, int]:
+    """Return the smallest and the largest step between neighbours, of which there must be two at least."""
+    room, least, most = np.empty(_PIECE, dtype=np.int64), [], []
+    for start in range(0, len(values) - 1, _PIECE):
+        piece = values[start : start + _PIECE + 1]
+        steps = np.subtract(piece[1:], piece[:-1], out=room[: len(piece) - 1])
+        least.append(int(steps.min()))
+        most.append(int(steps.max()))
+    return min(least), max(most)
 
 
 def _blocks(symbols: "pd.Series[Any]", starts: Ints, count: int) -> tuple[SymbolRows, ...]:
@@ -248,13 +254,10 @@ def _blocks(symbols: "pd.Series[Any]", starts: Ints, count: int) -> tuple[Symbol
 
 
 def _smallest_step(bars: pd.DataFrame, opens: pd.DatetimeIndex, starts: Ints) -> int:
-    steps = np.diff(opens.asi8)
-    if len(starts) > 1:
-        steps = np.delete(steps, starts[1:] - 1)  # the step from one symbol to the next says nothing
-    if len(steps) == 0:
-        return 0
-    smallest = int(steps.min())
-    if smallest > 0:
+    ends = [*starts[1:].tolist(), len(opens)]  # the step from one symbol to the next says nothing
+    blocks = [opens.asi8[start:end] for start, end in zip(starts.tolist(), ends, strict=True) if end - start > 1]
+    smallest = min((steps_between(ticks)[0] for ticks in blocks), default=0)
+    if smallest > 0 or not blocks:
         return smallest
     back = np.diff(opens.asi8) <= 0
     back[starts[1:] - 1] = False

@@ -4,7 +4,10 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import numba
+import numpy as np
+import numpy.typing as npt
 
+Numbers = TypeVar("Numbers", npt.NDArray[np.float64], npt.NDArray[np.int64])
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -28,3 +31,10 @@ def compiled(rules: frozenset[str] = EXACT) -> Callable[[Callable[P, R]], Callab
             return numba.njit(nogil=True, error_model="numpy", fastmath=set(rules))(function)
 
     return decorate
+
+
+def read_only(values: Numbers) -> Numbers:
+    """Return a read-only view in one piece: where all that is only read looks alike, it is compiled once."""
+    view = np.ascontiguousarray(values).view()
+    view.flags.writeable = False
+    return view

@@ -4,6 +4,7 @@ import numpy as np
 
 from research import bar_kernels
 from research.bars import CheckedBars, Floats, Ints
+from research.compiled import read_only
 from research.drawdown import Drawdown
 from research.engine import Engine
 from research.fills import Changes, Costs, Holdings, Orders
@@ -16,7 +17,7 @@ _FIRST_ROOM = 4096
 
 
 def _changes(bars: CheckedBars, position: Floats) -> list[Changes]:
-    position = _plain(position)
+    position = read_only(position)
     return [_block_changes(bars, position, position[block.rows]) for block in bars.blocks]
 
 
@@ -34,25 +35,30 @@ def _block_changes(bars: CheckedBars, position: Floats, block: Floats) -> Change
 def _rebalanced(prices: Floats, want: Floats, cash: float, costs: Costs) -> Holdings:
     after = np.empty((2, len(prices)))
     paid, got = costs.buy_rate * (1.0 + costs.fee), costs.sell_rate * (1.0 - costs.fee)
-    bar_kernels.rebalanced(_plain(prices), _plain(want), cash, paid, got, after)
+    bar_kernels.rebalanced(read_only(prices), read_only(want), cash, paid, got, after)
     return Holdings(after[0], after[1])
 
 
 def _equity(closes: Floats, orders: Orders, holdings: Holdings, cash: float) -> Floats:
     equity = np.empty(len(closes))
     bar_kernels.mark(
-        _plain(closes), _whole(orders.at), _plain(holdings.cash), _plain(holdings.amount), float(cash), equity
+        read_only(closes),
+        read_only(orders.at),
+        read_only(holdings.cash),
+        read_only(holdings.amount),
+        float(cash),
+        equity,
     )
     return equity
 
 
 def _sums(equity: Floats, ticks: Ints) -> CurveSums:
-    equity = _plain(equity)
+    equity = read_only(equity)
     blocks = -(-len(equity) // bar_kernels.BLOCK)
     sums, extremes = np.zeros((5, blocks)), np.empty((2, blocks), dtype=np.int64)
     bar_kernels.block_sums(equity, equity.view(np.int64), sums, extremes[0], extremes[1])
     highs, lows = extremes.view(np.float64)
-    lowest, longest = bar_kernels.deepest_and_longest(equity, _whole(ticks), highs, lows)
+    lowest, longest = bar_kernels.deepest_and_longest(equity, read_only(ticks), highs, lows)
     sizes, means, deviations, falls, totals = sums
     return CurveSums(
         first=float(equity[0]),
@@ -61,19 +67,6 @@ def _sums(equity: Floats, ticks: Ints) -> CurveSums:
         moments=joined_moments(sizes, means, deviations, float(falls.sum())),
         worst=Drawdown(1.0 - lowest, longest),
     )
-
-
-def _plain(values: Floats) -> Floats:
-    """Return a read-only view in one piece: one kind of array is one compilation."""
-    view = np.ascontiguousarray(values).view()
-    view.flags.writeable = False
-    return view
-
-
-def _whole(values: Ints) -> Ints:
-    view = np.ascontiguousarray(values, dtype=np.int64).view()
-    view.flags.writeable = False
-    return view
 
 
 COMPILED = Engine(_changes, _rebalanced, _equity, _sums)

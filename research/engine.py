@@ -38,9 +38,18 @@ class Engine:
 
 
 def chosen_engine(name: str, bars: int) -> Engine:
-    """Return the engine of a simulation of `bars` bars.
+    """Return the engine of a simulation of `bars` bars; errors as for `is_compiled`."""
+    if not is_compiled(name, bars):
+        return NUMPY
+    from research.compiled_engine import COMPILED  # numba takes a second to load
 
-    'auto' is numpy until this process has simulated `BARS_BEFORE_COMPILED` bars, and compiled afterwards.
+    return COMPILED
+
+
+def is_compiled(name: str, bars: int) -> bool:
+    """Tell whether `bars` bars are simulated by compiled code, counting them.
+
+    'auto' is numpy until this process has `BARS_BEFORE_COMPILED` bars simulated, and compiled beyond them.
 
     Raises
     ------
@@ -49,23 +58,19 @@ def chosen_engine(name: str, bars: int) -> Engine:
     """
     if name not in ENGINES:
         raise InputError(f"engine must be one of {', '.join(ENGINES)}, found {name!r}.")
-    if name == "numpy" or (name == "auto" and not _SIMULATED.reached(bars)):
-        return NUMPY
-    from research.compiled_engine import COMPILED  # numba takes a second to load
-
-    return COMPILED
+    return name == "compiled" or (name == "auto" and _SIMULATED.passed_limit(bars))
 
 
 class _Simulated:
-    """Counts the bars that this process simulated."""
+    """Counts the bars that this process simulated without saying how."""
 
     def __init__(self) -> None:
         self.bars = 0
 
-    def reached(self, more: int) -> bool:
-        """Tell whether enough bars were simulated before these, and count these."""
-        before, self.bars = self.bars, self.bars + more
-        return before >= BARS_BEFORE_COMPILED
+    def passed_limit(self, more: int) -> bool:
+        """Count these bars, and tell whether that makes too many for numpy."""
+        self.bars += more
+        return self.bars > BARS_BEFORE_COMPILED
 
 
 _SIMULATED = _Simulated()

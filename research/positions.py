@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from research.bars import CheckedBars, Floats, as_floats, check_bars, utc_index
+from research.bars import CheckedBars, Floats, as_floats, symbol_starts, utc_index
 from schemas.errors import InputError
 
 SMALLEST_POSITION = 1e-9
@@ -109,8 +109,7 @@ def _same_rows(bars: CheckedBars, frame: pd.DataFrame, times: pd.DatetimeIndex) 
     if not np.array_equal(times.asi8, bars.ticks):
         return False
     if len(bars.blocks) == 1:  # its symbols need only be looked at for sameness, which is fast
-        own = check_bars(frame)
-        return len(own.blocks) == 1 and own.blocks[0].symbol == bars.blocks[0].symbol
+        return len(symbol_starts(frame["symbol"])) == 1 and str(frame["symbol"].iloc[0]) == bars.blocks[0].symbol
     return bool((frame["symbol"].astype(str).to_numpy() == bars.frame["symbol"].astype(str).to_numpy()).all())
 
 

@@ -1,20 +1,25 @@
 """Backtests many positions on the same bars at once, for the figures alone: what a search over parameters asks for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from research.backtest import simulate_long_flat
 from research.bars import CheckedBars, Floats, Ints, check_bars
+from research.engine import is_compiled
 from research.factors.price import momentum
 from research.fills import Costs
+from research.set_figures import SetFigures, backtested
 from schemas.errors import InputError
 
+if TYPE_CHECKING:
+    from research.compiled_sweep import Stretches
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class SweepBars:
     """One symbol's bars, prepared once for many sets of parameters.
 
@@ -48,6 +53,13 @@ class SweepBars:
             raise InputError(f"A sweep needs the bars of one symbol, found {names}. Sweep each symbol by itself.")
         return cls(checked, checked.prices("open"), checked.prices("close"), checked.ticks)
 
+    @cached_property
+    def stretches(self) -> "Stretches":
+        """What compiled sweeps ask about stretches of the bars."""
+        from research.compiled_sweep import stretches_of  # numba takes a second to load
+
+        return stretches_of(self.opens, self.closes)
+
 
 @dataclass(frozen=True, slots=True)
 class SweepFigures:
@@ -76,12 +88,24 @@ class SweepFigures:
     kurtosis: Floats
     returns: Ints
 
+    @classmethod
+    def of(cls, sets: Iterable[SetFigures]) -> "SweepFigures":
+        """Return the figures of all sets, in their order."""
+        rows = list(sets)
+        columns: dict[str, Any] = {
+            name: np.array([row[index] for row in rows], dtype=np.int64 if kind is int else np.float64)
+            for index, (name, kind) in enumerate(SetFigures.__annotations__.items())
+        }
+        return cls(**columns)
+
     def frame(self) -> pd.DataFrame:
         """Return the figures as a frame with one row a parameter set, one column a figure."""
         return pd.DataFrame({field.name: getattr(self, field.name) for field in fields(self)})
 
 
-def position_figures(bars: SweepBars, position: Floats, costs: Costs, initial_cash: float) -> SweepFigures:
+def position_figures(
+    bars: SweepBars, position: Floats, costs: Costs, initial_cash: float, engine: str = "auto"
+) -> SweepFigures:
     """Return the figures of each position, those of `simulate_long_flat`.
 
     Parameters
@@ -93,6 +117,8 @@ def position_figures(bars: SweepBars, position: Floats, costs: Costs, initial_ca
         Fee and slippage of each fill, as fractions.
     initial_cash : float
         Cash of each set at the start, in quote currency.
+    engine : str
+        As for `simulate_long_flat`; here each set's bars count.
 
     Raises
     ------
@@ -101,7 +127,12 @@ def position_figures(bars: SweepBars, position: Floats, costs: Costs, initial_ca
     """
     positions = np.atleast_2d(np.asarray(position, dtype=np.float64))
     _check_width(bars, positions, "position")
-    return _plain_figures(bars, iter(positions), costs, initial_cash)
+    if not is_compiled(engine, positions.size):
+        return SweepFigures.of(_plain_figures(bars, iter(positions), costs, initial_cash))
+    from research.compiled_sweep import positions_found
+
+    found = positions_found(bars.stretches, positions, costs, initial_cash)
+    return _compiled_figures(bars, found, lambda chosen: positions[chosen], costs, initial_cash)
 
 
 def threshold_figures(
@@ -112,6 +143,7 @@ def threshold_figures(
     exit_below: Floats,
     costs: Costs,
     initial_cash: float,
+    engine: str = "auto",
 ) -> SweepFigures:
     """Return the figures of each set whose position is 1 above `enter_above`, 0 below `exit_below`, else as it was.
 
@@ -124,7 +156,7 @@ def threshold_figures(
         The row of `factors` that each set uses.
     enter_above, exit_below : array, shape (sets,)
         The thresholds of each set; `exit_below` may not lie above `enter_above`.
-    costs, initial_cash
+    costs, initial_cash, engine
         As for `position_figures`.
 
     Raises
@@ -139,11 +171,16 @@ def threshold_figures(
         raise InputError(
             f"which must name rows of factors, 0 to {len(rows) - 1}, found {chosen.min()}..{chosen.max()}."
         )
-    positions = (
-        _crossed(rows[row], above, below)
-        for row, above, below in zip(chosen.tolist(), enter.tolist(), leave.tolist(), strict=True)
-    )
-    return _plain_figures(bars, positions, costs, initial_cash)
+
+    def position(number: int) -> Floats:
+        return _crossed(rows[chosen[number]], enter[number], leave[number])
+
+    if not is_compiled(engine, len(chosen) * len(bars.closes)):
+        return SweepFigures.of(_plain_figures(bars, map(position, range(len(chosen))), costs, initial_cash))
+    from research.compiled_sweep import threshold_found
+
+    found = threshold_found(bars.stretches, rows, chosen, enter, leave, costs, initial_cash)
+    return _compiled_figures(bars, found, position, costs, initial_cash)
 
 
 def momentum_figures(
@@ -153,6 +190,7 @@ def momentum_figures(
     exit_below: Floats,
     costs: Costs,
     initial_cash: float,
+    engine: str = "auto",
 ) -> SweepFigures:
     """Return the figures of each set that trades the factor `momentum` by thresholds, as `threshold_figures` does.
 
@@ -161,7 +199,7 @@ def momentum_figures(
     bars : SweepBars
     lookback_bars : array of int, shape (sets,)
         Bars that each set's momentum looks back, at least 1 and fewer than there are bars.
-    enter_above, exit_below, costs, initial_cash
+    enter_above, exit_below, costs, initial_cash, engine
         As for `threshold_figures`.
 
     Raises
@@ -176,11 +214,16 @@ def momentum_figures(
             f"lookback_bars must lie between 1 and {count - 1}, as there are {count} bars; found "
             f"{lookbacks.min()} to {lookbacks.max()}. Use more bars or shorter look-backs."
         )
-    positions = (
-        _crossed(momentum(bars.closes, lookback), above, below)
-        for lookback, above, below in zip(lookbacks.tolist(), enter.tolist(), leave.tolist(), strict=True)
-    )
-    return _plain_figures(bars, positions, costs, initial_cash)
+
+    def position(number: int) -> Floats:
+        return _crossed(momentum(bars.closes, int(lookbacks[number])), enter[number], leave[number])
+
+    if not is_compiled(engine, len(lookbacks) * count):
+        return SweepFigures.of(_plain_figures(bars, map(position, range(len(lookbacks))), costs, initial_cash))
+    from research.compiled_sweep import momentum_found
+
+    found = momentum_found(bars.stretches, lookbacks, enter, leave, costs, initial_cash)
+    return _compiled_figures(bars, found, position, costs, initial_cash)
 
 
 def _check_width(bars: SweepBars, rows: Floats, what: str) -> None:
@@ -209,31 +252,21 @@ def _crossed(factor: Floats, enter_above: float, exit_below: float) -> Floats:
     return np.where(factor > enter_above, 1.0, np.where(factor < exit_below, 0.0, np.nan))
 
 
-def _plain_figures(bars: SweepBars, positions: Iterator[Floats], costs: Costs, initial_cash: float) -> SweepFigures:
-    """One backtest after the other: the plain way, which tests compare with."""
-    rows = []
-    for position in positions:
-        result = simulate_long_flat(bars.checked, position, costs.fee, costs.slippage, initial_cash)
-        figures = result.metrics
-        rows.append([getattr(figures, name) for name in _FROM_METRICS] + list(_shape(result.sleeves[0].equity)))
-    names = [*_FROM_METRICS, "skewness", "kurtosis", "returns"]
-    columns = np.array(rows, dtype=np.float64).reshape(len(rows), len(names)).T
-    arrays: dict[str, Any] = dict(zip(names, columns, strict=True))
-    for name in ("trades", "returns"):
-        arrays[name] = arrays[name].astype(np.int64)
-    return SweepFigures(**arrays)
+def _plain_figures(bars: SweepBars, positions: Iterator[Floats], costs: Costs, cash: float) -> Iterator[SetFigures]:
+    """One backtest after the other: what compiled sweeps must equal."""
+    return (backtested(bars.checked, position, costs, cash, "numpy") for position in positions)
 
 
-_FROM_METRICS = [field.name for field in fields(SweepFigures) if field.name not in ("skewness", "kurtosis", "returns")]
+def _compiled_figures(
+    bars: SweepBars, found: Floats, position: Callable[[int], Floats], costs: Costs, cash: float
+) -> SweepFigures:
+    """What compiled code found; sets that it can not be sure of are backtested one by one."""
+    from research.compiled_sweep import figures_of, unsure
 
-
-def _shape(equity: Floats) -> tuple[float, float, int]:
-    """Return skewness, kurtosis and number of the returns."""
-    returns = equity[1:] / equity[:-1] - 1.0
-    if len(returns) < 2:
-        return np.nan, np.nan, len(returns)
-    away = returns - returns.mean()
-    square = float((away**2).mean())
-    if square == 0.0:
-        return np.nan, np.nan, len(returns)
-    return float((away**3).mean()) / square**1.5, float((away**4).mean()) / square**2, len(returns)
+    left = unsure(found, len(bars.closes) - 1)
+    return SweepFigures.of(
+        backtested(bars.checked, position(number), costs, cash, "compiled")
+        if left[number]
+        else figures_of(row, bars.checked, cash)
+        for number, row in enumerate(found.tolist())
+    )

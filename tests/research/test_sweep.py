@@ -50,35 +50,42 @@ def assert_figures(found: SweepFigures, row: int, bars: pd.DataFrame, position, 
         assert math.isnan(frame["kurtosis"])
 
 
-def test_positions_of_one_or_many_sets(make_bars):
+@pytest.fixture(params=["numpy", "compiled"])
+def engine(request):
+    """Each way to go over the bars."""
+    return request.param
+
+
+def test_positions_of_one_or_many_sets(make_bars, engine):
     """A row of positions is one set; rows of rows are many, NaN and weights among them."""
     bars = random_bars(make_bars, 200)
     random = np.random.default_rng(1)
     flips = random.choice([0.0, 1.0, NAN], size=200)
     rows = np.array([flips, random.choice([0.0, 0.25, 1.0], size=200), np.full(200, NAN), np.ones(200)])
     prepared = SweepBars.of(bars)
-    many = position_figures(prepared, rows, COSTS, 10_000.0)
+    many = position_figures(prepared, rows, COSTS, 10_000.0, engine)
     for row in range(4):
         assert_figures(many, row, bars, rows[row])
-    alone = position_figures(prepared, flips, COSTS, 10_000.0)
+    alone = position_figures(prepared, flips, COSTS, 10_000.0, engine)
     pd.testing.assert_frame_equal(alone.frame(), many.frame().iloc[[0]])
 
 
-def test_momentum_sets_are_the_factor_and_its_thresholds(make_bars):
+def test_momentum_sets_are_the_factor_and_its_thresholds(make_bars, engine):
     """Each set gives what compute_factor and the rule of threshold_position give, one after the other."""
     bars = random_bars(make_bars, 3000)
     lookback, enter, leave = [1, 5, 60, 60, 2999], [0.0, 0.004, 0.01, 0.02, 0.0], [0.0, -0.004, 0.0, -0.01, 0.0]
-    found = momentum_figures(SweepBars.of(bars), np.array(lookback), np.array(enter), np.array(leave), COSTS, 500.0)
+    sets = np.array(lookback), np.array(enter), np.array(leave)
+    found = momentum_figures(SweepBars.of(bars), *sets, COSTS, 500.0, engine)
     for row, (bars_back, above, below) in enumerate(zip(lookback, enter, leave, strict=True)):
         factor = compute_factor(bars, "momentum", lookback_bars=bars_back)["factor"].to_numpy()
         position = np.where(factor > above, 1.0, np.where(factor < below, 0.0, NAN))
         assert_figures(found, row, bars, position, cash=500.0)
 
 
-def test_figures_by_hand(make_bars):
+def test_figures_by_hand(make_bars, engine):
     """Bought at 100, marked at 110 and 99, sold at 121: two of the returns are 0.1 and −0.1, one is 121 / 99 − 1."""
     bars = make_bars([50, 100, 105, 121, 60], [50, 110, 99, 125, 60])
-    found = position_figures(SweepBars.of(bars), np.array([1.0, 1, 0, 0, 0]), Costs(0.0, 0.0), 1000.0)
+    found = position_figures(SweepBars.of(bars), np.array([1.0, 1, 0, 0, 0]), Costs(0.0, 0.0), 1000.0, engine)
     returns = np.array([0.1, -0.1, 121 / 99 - 1, 0.0])
     away = returns - returns.mean()
     assert found.final_equity.tolist() == [pytest.approx(1210, rel=1e-14)]
@@ -103,11 +110,10 @@ def test_thresholds_agree_with_one_backtest(make_bars, rows, enter, between):
     opens, closes, factor = (list(column) for column in zip(*rows, strict=True))
     bars, values = make_bars(opens, closes), np.array(factor)
     leave = enter - between
-    found = threshold_figures(
-        SweepBars.of(check_bars(bars)), values, np.array([0]), np.array([enter]), np.array([leave]), COSTS, 1e4
-    )
     position = np.where(values > enter, 1.0, np.where(values < leave, 0.0, NAN))
-    assert_figures(found, 0, bars, position)
+    prepared, sets = SweepBars.of(check_bars(bars)), (np.array([0]), np.array([enter]), np.array([leave]))
+    for engine in ("numpy", "compiled"):
+        assert_figures(threshold_figures(prepared, values, *sets, COSTS, 1e4, engine), 0, bars, position)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +133,7 @@ def test_refuses_sets_that_can_not_be(make_bars, lookback, enter, leave, sentenc
         )
 
 
-def test_refuses_what_does_not_fit_the_bars(make_bars):
+def test_refuses_what_does_not_fit_the_bars(make_bars, engine):
     """One value a bar, rows that are there, one symbol."""
     one = make_bars([1, 2, 3])
     bars = SweepBars.of(one)
@@ -136,6 +142,6 @@ def test_refuses_what_does_not_fit_the_bars(make_bars):
     with pytest.raises(InputError, match="must name rows of factors"):
         threshold_figures(bars, np.ones(3), np.array([1]), np.zeros(1), np.zeros(1), COSTS, 1.0)
     with pytest.raises(InputError, match=r"must lie in \[0, 1\], found 2.0"):
-        position_figures(bars, np.array([0, 2.0, 0]), COSTS, 1.0)
+        position_figures(bars, np.array([0, 2.0, 0]), COSTS, 1.0, engine)
     with pytest.raises(InputError, match="one symbol, found A, B"):
         SweepBars.of(pd.concat([make_bars([1, 2], symbol="A"), make_bars([1, 2], symbol="B")], ignore_index=True))
