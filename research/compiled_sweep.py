@@ -85,7 +85,9 @@ def positions_found(bars: Stretches, positions: Floats, costs: Costs, cash: floa
     found = np.zeros((len(positions), sweep_kernels.FOUND))
 
     def follow(row: int) -> None:
-        told = sweep_kernels.position_set(read_only(positions[row]), *_arguments(bars, costs, cash), found[row])
+        told = sweep_kernels.position_set(
+            read_only(positions[row]), *_arguments(bars, costs, cash), found[row : row + 1]
+        )
         if told != 0:
             found[row] = np.nan
 

@@ -2,11 +2,13 @@
 
 A row of eight numbers describes bars i … j: highest close, lowest close, lowest close over the highest before it, the
 sums of r, r², r³ and r⁴, and of min(r, 0)², r being each bar's return from the close before. Rows of neighbours are
-joined by maxima, minima and additions of what has one sign; nothing is ever subtracted, so no sum loses digits to
-another stretch. Rows of 1, 2, 4 … blocks are kept, those of one width together.
+joined by maxima, minima and additions; nothing is ever subtracted, so no sum loses digits to another stretch. Rows of
+1, 2, 4 … blocks are kept, those of one width together.
+
+Functions take whole arrays and bounds: a slice would count its owners, which threads would wait for.
 """
 
-import numpy as np
+import math
 
 from research.bars import Floats, Ints
 from research.compiled import compiled
@@ -15,105 +17,112 @@ BLOCK = 32
 """Bars in the smallest block: the ends of a stretch are gone through bar by bar."""
 HIGH, LOW, FALL, FIRST, SECOND, THIRD, FOURTH, DOWN = range(8)
 
+Totals = tuple[float, float, float, float, float, float, float]
+"""A row without its lowest ratio, which is dear and seldom asked for."""
+
 
 @compiled()
 def block_rows(closes: Floats, returns: Floats, starts: Ints, rows: Floats) -> None:
     """Write the rows of all blocks; `starts` says for each width where its rows begin."""
     for block in range(starts[1]):
-        row = rows[block]
-        clear(row)
-        low, high = block * BLOCK, min(closes.size, (block + 1) * BLOCK)
-        add_bars(closes[low:high], returns[low:high], row)
-        row[FALL] = lowest_ratio(closes[low:high], 0.0)
+        begin, end = block * BLOCK, min(closes.size, (block + 1) * BLOCK)
+        _write(rows, block, with_bars(nothing(), closes, returns, begin, end), lowest_ratio(closes, begin, end, 0.0))
     for level in range(1, starts.size - 1):
-        below = rows[starts[level - 1] : starts[level]]
-        for block in range(starts[level + 1] - starts[level]):
-            row = rows[starts[level] + block]
-            clear(row)
-            row[FALL] = 1.0
-            for part in below[2 * block : 2 * block + 2]:
-                row[FALL] = min(row[FALL], part[FALL], part[LOW] / row[HIGH])
-                add_row(part, row)
+        for row in range(starts[level], starts[level + 1]):
+            left = starts[level - 1] + 2 * (row - starts[level])
+            total, fall = with_row(nothing(), rows, left), rows[left, FALL]
+            if left + 1 < starts[level]:
+                fall = min(fall, rows[left + 1, FALL], rows[left + 1, LOW] / rows[left, HIGH])
+                total = with_row(total, rows, left + 1)
+            _write(rows, row, total, fall)
 
 
 @compiled()
-def add_stretch(
-    closes: Floats, returns: Floats, starts: Ints, rows: Floats, begin: int, end: int, total: Floats
-) -> None:
-    """Join bars begin … end − 1 to `total`, all but its lowest ratio."""
-    first, last = -(-begin // BLOCK), end // BLOCK
+def stretch_totals(closes: Floats, returns: Floats, starts: Ints, rows: Floats, begin: int, end: int) -> Totals:
+    """Return what bars begin … end − 1 did."""
+    first, last = (begin + BLOCK - 1) // BLOCK, end // BLOCK
     if first >= last:
-        add_bars(closes[begin:end], returns[begin:end], total)
-        return
-    add_bars(closes[begin : first * BLOCK], returns[begin : first * BLOCK], total)
+        return with_bars(nothing(), closes, returns, begin, end)
+    total = with_bars(nothing(), closes, returns, begin, first * BLOCK)
     while first < last:
         level = _widest(first, last)
-        add_row(rows[starts[level] + (first >> level)], total)
+        total = with_row(total, rows, starts[level] + (first >> level))
         first += 1 << level
-    add_bars(closes[last * BLOCK : end], returns[last * BLOCK : end], total)
+    return with_bars(total, closes, returns, last * BLOCK, end)
 
 
 @compiled()
 def stretch_fall(closes: Floats, starts: Ints, rows: Floats, begin: int, end: int) -> float:
     """Return the lowest close over the highest one before it among bars begin … end − 1."""
-    first, last = -(-begin // BLOCK), end // BLOCK
+    first, last = (begin + BLOCK - 1) // BLOCK, end // BLOCK
     if first >= last:
-        return lowest_ratio(closes[begin:end], 0.0)
-    high, fall = 0.0, 1.0
+        return lowest_ratio(closes, begin, end, 0.0)
+    high, fall = closes[begin], 1.0
     for bar in range(begin, first * BLOCK):
         high = max(high, closes[bar])
         fall = min(fall, closes[bar] / high)
     while first < last:
         level = _widest(first, last)
-        row = rows[starts[level] + (first >> level)]
-        fall = min(fall, row[FALL], row[LOW] / high)
-        high = max(high, row[HIGH])
+        row = starts[level] + (first >> level)
+        fall = min(fall, rows[row, FALL], rows[row, LOW] / high)
+        high = max(high, rows[row, HIGH])
         first += 1 << level
-    return min(fall, lowest_ratio(closes[last * BLOCK : end], high))
+    return min(fall, lowest_ratio(closes, last * BLOCK, end, high))
 
 
 @compiled()
-def clear(row: Floats) -> None:
-    """Make a row that of no bars."""
-    row[:] = 0.0
-    row[LOW] = np.inf
+def nothing() -> Totals:
+    """Return the totals of no bars."""
+    return 0.0, math.inf, 0.0, 0.0, 0.0, 0.0, 0.0
 
 
 @compiled()
-def add_row(part: Floats, total: Floats) -> None:
-    """Join a row to `total`, all but its lowest ratio."""
-    total[HIGH] = max(total[HIGH], part[HIGH])
-    total[LOW] = min(total[LOW], part[LOW])
-    for index in range(FIRST, DOWN + 1):
-        total[index] += part[index]
+def with_row(total: Totals, rows: Floats, row: int) -> Totals:
+    """Return the totals with those of a row."""
+    high, low, first, second, third, fourth, down = total
+    return (
+        max(high, rows[row, HIGH]),
+        min(low, rows[row, LOW]),
+        first + rows[row, FIRST],
+        second + rows[row, SECOND],
+        third + rows[row, THIRD],
+        fourth + rows[row, FOURTH],
+        down + rows[row, DOWN],
+    )
 
 
 @compiled()
-def add_bars(closes: Floats, returns: Floats, total: Floats) -> None:
-    """Join bars to `total`, all but its lowest ratio."""
-    high, low = total[HIGH], total[LOW]
-    first, second, third, fourth, down = total[FIRST], total[SECOND], total[THIRD], total[FOURTH], total[DOWN]
-    for index in range(closes.size):
-        high, low = max(high, closes[index]), min(low, closes[index])
-        value = returns[index]
-        square, fall = value * value, min(value, 0.0)
+def with_bars(total: Totals, closes: Floats, returns: Floats, begin: int, end: int) -> Totals:
+    """Return the totals with bars begin … end − 1."""
+    high, low, first, second, third, fourth, down = total
+    for bar in range(begin, end):
+        close, value = closes[bar], returns[bar]
+        square = value * value
+        high = close if close > high else high
+        low = close if close < low else low
         first += value
         second += square
         third += square * value
         fourth += square * square
-        down += fall * fall
-    total[HIGH], total[LOW] = high, low
-    total[FIRST], total[SECOND], total[THIRD], total[FOURTH], total[DOWN] = first, second, third, fourth, down
+        down += square if value < 0.0 else 0.0
+    return high, low, first, second, third, fourth, down
 
 
 @compiled()
-def lowest_ratio(closes: Floats, high: float) -> float:
-    """Return the lowest close over the highest so far, which was `high` before."""
+def lowest_ratio(closes: Floats, begin: int, end: int, high: float) -> float:
+    """Return the lowest close of bars begin … end − 1 over the highest so far, which was `high` before."""
     fall = 1.0
-    for index in range(closes.size):
-        high = max(high, closes[index])
-        fall = min(fall, closes[index] / high)
+    for bar in range(begin, end):
+        high = max(high, closes[bar])
+        fall = min(fall, closes[bar] / high)
     return fall
+
+
+@compiled()
+def _write(rows: Floats, row: int, total: Totals, fall: float) -> None:
+    rows[row, HIGH], rows[row, LOW], rows[row, FALL] = total[0], total[1], fall
+    rows[row, FIRST], rows[row, SECOND], rows[row, THIRD] = total[2], total[3], total[4]
+    rows[row, FOURTH], rows[row, DOWN] = total[5], total[6]
 
 
 @compiled()

@@ -5,18 +5,7 @@ import numpy as np
 from research.bar_kernels import target_changes
 from research.bars import Floats, Ints
 from research.compiled import compiled
-from research.stretch_kernels import (
-    DOWN,
-    FIRST,
-    FOURTH,
-    HIGH,
-    LOW,
-    SECOND,
-    THIRD,
-    add_stretch,
-    clear,
-    stretch_fall,
-)
+from research.stretch_kernels import stretch_fall, stretch_totals
 
 BLOCK = 64
 """Bars of a factor whose highest and lowest value are kept: most blocks hold no crossing."""
@@ -108,7 +97,7 @@ def threshold_sets(
     at = np.empty(factor.size + 1, dtype=np.int64)
     for chosen in range(enter_above.size):
         count = crossings(factor, highs, lows, enter_above[chosen], exit_below[chosen], at)
-        _follow(at[:count], opens, closes, returns, starts, rows, fee, slippage, cash, found[chosen])
+        _follow(at, count, opens, closes, returns, starts, rows, fee, slippage, cash, found, chosen)
 
 
 @compiled()
@@ -132,13 +121,14 @@ def position_set(
     for change in range(count):
         if want[change] != (change + 1) % 2:
             return 1
-    _follow(at[:count], opens, closes, returns, starts, rows, fee, slippage, cash, found)
+    _follow(at, count, opens, closes, returns, starts, rows, fee, slippage, cash, found, 0)
     return 0
 
 
 @compiled()
 def _follow(
     at: Ints,
+    count: int,
     opens: Floats,
     closes: Floats,
     returns: Floats,
@@ -148,66 +138,53 @@ def _follow(
     slippage: float,
     cash: float,
     found: Floats,
+    chosen: int,
 ) -> None:
-    """Trade from each even change to the next one; the rules are those of `research.fills`."""
-    found[:] = 0.0
-    found[LOWEST] = 1.0
-    stretch = np.empty(8)
-    last, equity, growth, peak = closes.size - 1, cash, 1.0, cash
-    for entry in range(0, at.size, 2):
+    """Trade from each even change to the next one, by the rules of `research.fills`; what is found is row `chosen`."""
+    last, equity, growth, peak, lowest = closes.size - 1, cash, 1.0, cash, 1.0
+    trades, wins, won, lost, ratios, fees, held = 0, 0, 0.0, 0.0, 0.0, 0.0, 0
+    total, squares, cubes, fourths, falls = 0.0, 0.0, 0.0, 0.0, 0.0
+    for entry in range(0, count, 2):
         begin = at[entry] + 1
         if begin >= last:
             break
-        end = min(at[entry + 1] + 1, last) if entry + 1 < at.size else last
+        end = min(at[entry + 1] + 1, last) if entry + 1 < count else last
         open_rate, close_rate = opens[begin] * (1.0 + slippage), opens[end] * (1.0 - slippage)
         paid, got = open_rate * (1.0 + fee), close_rate * (1.0 - fee)
         amount = equity / paid
-        clear(stretch)
-        add_stretch(closes, returns, starts, rows, begin + 1, end, stretch)
-        high, low = max(stretch[HIGH], closes[begin]), min(stretch[LOW], closes[begin])
-        if amount * low < found[LOWEST] * max(peak, amount * high):
-            fall = min(amount * low / peak, stretch_fall(closes, starts, rows, begin, end))
-            found[LOWEST] = min(found[LOWEST], fall)
+        high, low, first, second, third, fourth, down = stretch_totals(closes, returns, starts, rows, begin + 1, end)
+        high, low = max(high, closes[begin]), min(low, closes[begin])
+        if amount * low < lowest * max(peak, amount * high):  # else no ratio in this stretch can be the lowest
+            lowest = min(lowest, amount * low / peak)
+            if amount * high > peak:
+                lowest = min(lowest, stretch_fall(closes, starts, rows, begin, end))
         peak = max(peak, amount * high)
         growth *= got / paid
         equity = cash * growth
-        found[LOWEST] = min(found[LOWEST], equity / peak)
+        lowest = min(lowest, equity / peak)
         peak = max(peak, equity)
-        _add_trade(found, amount, open_rate, close_rate, fee, end - begin)
-        _add_return(found, closes[begin] / paid - 1.0)
-        _add_return(found, got / closes[end - 1] - 1.0)
-        found[SUM] += stretch[FIRST]
-        found[SQUARES] += stretch[SECOND]
-        found[CUBES] += stretch[THIRD]
-        found[FOURTHS] += stretch[FOURTH]
-        found[FALLS] += stretch[DOWN]
-    found[GROWTH] = growth
 
+        ratio = got / paid - 1.0
+        profit = amount * open_rate * (1.0 + fee) * ratio
+        trades += 1
+        wins += ratio > 0.0
+        won += max(profit, 0.0)
+        lost -= min(profit, 0.0)
+        ratios += ratio
+        fees += amount * open_rate * fee + amount * close_rate * fee
+        held += end - begin
 
-@compiled()
-def _add_trade(found: Floats, amount: float, open_rate: float, close_rate: float, fee: float, bars: int) -> None:
-    ratio = close_rate * (1.0 - fee) / (open_rate * (1.0 + fee)) - 1.0
-    profit = amount * open_rate * (1.0 + fee) * ratio
-    found[TRADES] += 1.0
-    found[RATIOS] += ratio
-    found[FEES] += amount * open_rate * fee + amount * close_rate * fee
-    found[HELD] += bars
-    if ratio > 0.0:
-        found[WINS] += 1.0
-    if profit > 0.0:
-        found[WON] += profit
-    elif profit < 0.0:
-        found[LOST] -= profit
-
-
-@compiled()
-def _add_return(found: Floats, value: float) -> None:
-    square, fall = value * value, min(value, 0.0)
-    found[SUM] += value
-    found[SQUARES] += square
-    found[CUBES] += square * value
-    found[FOURTHS] += square * square
-    found[FALLS] += fall * fall
+        bought, sold = closes[begin] / paid - 1.0, got / closes[end - 1] - 1.0  # the returns of both fills' bars
+        total += first + bought + sold
+        squares += second + bought**2 + sold**2
+        cubes += third + bought**3 + sold**3
+        fourths += fourth + bought**4 + sold**4
+        falls += down + min(bought, 0.0) ** 2 + min(sold, 0.0) ** 2
+    found[chosen, GROWTH], found[chosen, LOWEST], found[chosen, TRADES] = growth, lowest, trades
+    found[chosen, WINS], found[chosen, WON], found[chosen, LOST] = wins, won, lost
+    found[chosen, RATIOS], found[chosen, FEES], found[chosen, HELD] = ratios, fees, held
+    found[chosen, SUM], found[chosen, SQUARES], found[chosen, CUBES] = total, squares, cubes
+    found[chosen, FOURTHS], found[chosen, FALLS] = fourths, falls
 
 
 @compiled()
