@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from research.bars import CheckedBars, Floats, check_bars
+from research.engine import Engine, chosen_engine
 from research.fills import Costs
-from research.metrics import Metrics, curve_figures, trade_figures
-from research.positions import align_position, held_targets
+from research.metrics import Metrics, sums_figures, trade_figures
+from research.positions import aligned_values
 from research.sleeves import Sleeve, ending_early, holding_return, portfolio_curve, simulate_sleeve, trades_frame
 from schemas.errors import InputError
 
@@ -87,13 +88,14 @@ class BacktestResult:
 
 
 def simulate_long_flat(
-    bars: pd.DataFrame,
+    bars: pd.DataFrame | CheckedBars,
     position: "pd.DataFrame | pd.Series[Any] | npt.ArrayLike | None" = None,
     fee: float = 0.001,
     slippage: float = 0.0,
     initial_cash: float = 10_000.0,
     price: str = "next_open",
     allocation: Mapping[str, float] | None = None,
+    engine: str = "auto",
 ) -> BacktestResult:
     """Return what trading `position` on `bars` would have given.
 
@@ -102,8 +104,9 @@ def simulate_long_flat(
 
     Parameters
     ----------
-    bars : DataFrame
-        Columns symbol, datetime (aware UTC bar opens), open, close; sorted by (symbol, datetime), unique.
+    bars : DataFrame or CheckedBars
+        Columns symbol, datetime (aware UTC bar opens), open, close; sorted by (symbol, datetime), unique. What
+        `check_bars` returned for them is not checked again.
     position : DataFrame, Series, array or None
         The share of the equity to hold, in [0, 1]; NaN keeps what was decided before. A frame (symbol, datetime,
         position) is joined on its keys; a Series or array has one value a bar. None holds all along.
@@ -118,6 +121,9 @@ def simulate_long_flat(
         Only 'next_open'. A fill at the close that decided it would use a price that was not there to be had.
     allocation : mapping of str to float, optional
         Each symbol's share of the cash; equal shares by default. Cash never moves between symbols.
+    engine : str
+        'auto' goes over the bars by numpy, and by compiled code once this process has simulated 100 million of them;
+        'numpy' and 'compiled' say which. Trades and equity are the same; docs/backtest.md tells what differs.
 
     Raises
     ------
@@ -127,21 +133,20 @@ def simulate_long_flat(
     costs = _checked_costs(fee, slippage, initial_cash, price)
     checked = check_bars(bars, ("open", "close"))
     opens, closes = checked.prices("open"), checked.prices("close")
-    targets = held_targets(checked, align_position(checked, position))
+    way = chosen_engine(engine, len(checked.frame))
+    changes = way.changes(checked, aligned_values(checked, position))
     shares = _shares(checked, allocation)
     early = ending_early(checked)
     sleeves = tuple(
-        simulate_sleeve(
-            rows, opens[rows.rows], closes[rows.rows], targets[rows.rows], share * initial_cash, costs, ends
-        )
-        for rows, share, ends in zip(checked.blocks, shares, early, strict=True)
+        simulate_sleeve(rows, (opens[rows.rows], closes[rows.rows]), changed, share * initial_cash, costs, ends, way)
+        for rows, changed, share, ends in zip(checked.blocks, changes, shares, early, strict=True)
     )
     hold = math.fsum(
         share * holding_return(opens[rows.rows], costs, ends)
         for rows, share, ends in zip(checked.blocks, shares, early, strict=True)
     )
     return BacktestResult(
-        metrics=_metrics(checked, sleeves, initial_cash, hold),
+        metrics=_metrics(checked, sleeves, initial_cash, hold, way),
         sleeves=sleeves,
         bars=checked,
         fee=costs.fee,
@@ -154,7 +159,7 @@ def simulate_buy_and_hold(result: BacktestResult) -> BacktestResult:
     cash = {sleeve.rows.symbol: sleeve.initial_cash for sleeve in result.sleeves}
     total = math.fsum(cash.values())
     return simulate_long_flat(
-        result.bars.frame,
+        result.bars,
         fee=result.fee,
         slippage=result.slippage,
         initial_cash=total,
@@ -190,10 +195,12 @@ def _shares(bars: CheckedBars, allocation: Mapping[str, float] | None) -> list[f
     return shares
 
 
-def _metrics(bars: CheckedBars, sleeves: tuple[Sleeve, ...], cash: float, buy_and_hold: float) -> Metrics:
+def _metrics(
+    bars: CheckedBars, sleeves: tuple[Sleeve, ...], cash: float, buy_and_hold: float, engine: Engine
+) -> Metrics:
     ticks, equity = portfolio_curve(bars, sleeves)
     step = bars.step if len(sleeves) == 1 or len(ticks) < 2 else int(np.diff(ticks).min())
-    curve = curve_figures(equity, ticks, step, bars.ticks_per_second)
+    curve = sums_figures(engine.sums(equity, ticks), int(ticks[-1]) - int(ticks[0]), step, bars.ticks_per_second)
     traded = [sleeve.trades for sleeve in sleeves]
     total = trade_figures(_joined([t.profit_abs for t in traded]), _joined([t.profit_ratio for t in traded]))
     fees = math.fsum(float(t.open_fee.sum() + t.close_fee.sum()) for t in traded)
@@ -219,8 +226,8 @@ def _metrics(bars: CheckedBars, sleeves: tuple[Sleeve, ...], cash: float, buy_an
         turnover=notional / curve.mean_equity,
         buy_and_hold_return=buy_and_hold,
         bars=len(bars.frame),
-        first=min(bars.opens[rows.start] for rows in bars.blocks).to_pydatetime(warn=False),
-        last=max(bars.opens[rows.stop - 1] for rows in bars.blocks).to_pydatetime(warn=False),
+        first=bars.time(int(ticks[0])),
+        last=bars.time(int(ticks[-1])),
     )
 
 

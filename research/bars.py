@@ -1,7 +1,8 @@
 """The bars frame that all of research works on: what its columns must hold, checked once, seen as numpy blocks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +17,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 KEY_COLUMNS = ("symbol", "datetime")
+_PIECE = 16_384
+"""Numbers that are worked on at once, to stay in the processor's cache."""
 TICKS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
@@ -37,6 +40,9 @@ class SymbolRows:
 class CheckedBars:
     """A bars frame that was found sorted and unique.
 
+    It may be used many times in place of its frame; what a look at the frame found is kept, so the frame must not be
+    changed any more.
+
     Attributes
     ----------
     frame : DataFrame
@@ -54,6 +60,7 @@ class CheckedBars:
     opens: pd.DatetimeIndex
     blocks: tuple[SymbolRows, ...]
     step: int
+    _prices: dict[str, Floats] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def ticks(self) -> Ints:
@@ -64,6 +71,10 @@ class CheckedBars:
     def ticks_per_second(self) -> int:
         """How many ticks one second has: bars come in s, ms, us or ns."""
         return TICKS_PER_SECOND[self.opens.unit]
+
+    def time(self, tick: int) -> datetime:
+        """Return a tick as a time, down to microseconds."""
+        return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=tick * 1_000_000 // self.ticks_per_second)
 
     def column(self, name: str) -> Floats:
         """Return one column as float64, without a copy where it is float64 already.
@@ -80,15 +91,18 @@ class CheckedBars:
         return as_floats(self.frame[name], f"The bars' column {name!r}")
 
     def prices(self, name: str) -> Floats:
-        """Return one price column, all of it finite and above zero.
+        """Return one price column, all of it finite and above zero, in one piece; it is looked at once.
 
         Raises
         ------
         InputError
             Where a price is NaN, infinite, zero or negative; the message names the first such bar.
         """
-        values = self.column(name)
+        if name in self._prices:
+            return self._prices[name]
+        values = np.ascontiguousarray(self.column(name))
         if values.min() > 0 and values.max() < np.inf:  # a NaN makes min() NaN, and the comparison false
+            self._prices[name] = values
             return values
         row = int(np.flatnonzero(~((values > 0) & (values < np.inf)))[0])
         raise InputError(
@@ -101,13 +115,14 @@ class CheckedBars:
         return f"{self.frame['symbol'].iloc[row]} {self.opens[row].isoformat()}"
 
 
-def check_bars(bars: pd.DataFrame, columns: Sequence[str] = ()) -> CheckedBars:
+def check_bars(bars: "pd.DataFrame | CheckedBars", columns: Sequence[str] = ()) -> CheckedBars:
     """Return `bars` as checked rows: sorted by (symbol, datetime), unique, with aware UTC open times.
 
     Parameters
     ----------
-    bars : DataFrame
-        Columns `symbol`, `datetime` (aware UTC, the bar's open) and those in `columns`; any index.
+    bars : DataFrame or CheckedBars
+        Columns `symbol`, `datetime` (aware UTC, the bar's open) and those in `columns`; any index. Bars that were
+        checked before come back as they are.
     columns : sequence of str
         Further columns that the caller needs.
 
@@ -118,11 +133,14 @@ def check_bars(bars: pd.DataFrame, columns: Sequence[str] = ()) -> CheckedBars:
     TimeError
         Where `datetime` holds something else than aware UTC times.
     """
-    if not isinstance(bars, pd.DataFrame):
+    frame = bars.frame if isinstance(bars, CheckedBars) else bars
+    if not isinstance(frame, pd.DataFrame):
         raise InputError(f"A bars frame must be a pandas DataFrame, found {type(bars).__name__}.")
-    missing = [name for name in (*KEY_COLUMNS, *columns) if name not in bars.columns]
+    missing = [name for name in (*KEY_COLUMNS, *columns) if name not in frame.columns]
     if missing:
-        raise InputError(f"A bars frame needs the columns {missing}, found {_names(bars)}.")
+        raise InputError(f"A bars frame needs the columns {missing}, found {_names(frame)}.")
+    if isinstance(bars, CheckedBars):
+        return bars
     if len(bars) == 0:
         raise InputError("The bars frame is empty: at least one bar was needed. Import bars, or widen the range.")
     opens = utc_index(bars["datetime"], "The bars' column 'datetime'")
@@ -191,7 +209,7 @@ def _is_one_text(symbols: "pd.Series[Any]") -> bool:
     """Tell whether a text column surely holds one value only; false means not known.
 
     Most frames hold one symbol, and factorize would take as long as the whole backtest. Equal texts of L bytes lie
-    in Arrow's buffer with period L, so also with a period of L words of 8 bytes, which are quick to compare.
+    in Arrow's buffer with period L: all but the first are the same bytes as all but the last.
     """
     if not (isinstance(symbols.dtype, pd.StringDtype) and symbols.dtype.storage == "pyarrow"):
         return False
@@ -202,18 +220,22 @@ def _is_one_text(symbols: "pd.Series[Any]") -> bool:
     if offsets_buffer is None or text_buffer is None:
         return False
     offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[column.offset : column.offset + len(column) + 1]
-    lengths = np.diff(offsets)
-    length = int(lengths[0])
-    if length == 0 or lengths.min() != length or lengths.max() != length:
+    length = int(offsets[1] - offsets[0])
+    if length == 0 or steps_between(offsets) != (length, length):
         return False
-    text = np.frombuffer(text_buffer, dtype=np.uint8)[offsets[0] : offsets[-1]]
-    words = text[: len(text) // 8 * 8].view(np.uint64)
-    head, tail = text[: 8 * length], text[len(words) * 8 :]  # 8 whole texts, and the last bytes short of a word
-    return bool(
-        (head.reshape(-1, length) == head[:length]).all()
-        and (words[length:] == words[:-length]).all()
-        and (tail == text[len(text) - len(tail) - length :][: len(tail)]).all()
-    )
+    begin, others = int(offsets[0]), (len(column) - 1) * length
+    return bool(text_buffer.slice(begin, others).equals(text_buffer.slice(begin + length, others)))
+
+
+def steps_between(values: Ints) -> tuple[int, int]:
+    """Return the smallest and the largest step between neighbours, of which there must be two at least."""
+    room, least, most = np.empty(_PIECE, dtype=np.int64), [], []
+    for start in range(0, len(values) - 1, _PIECE):
+        piece = values[start : start + _PIECE + 1]
+        steps = np.subtract(piece[1:], piece[:-1], out=room[: len(piece) - 1])
+        least.append(int(steps.min()))
+        most.append(int(steps.max()))
+    return min(least), max(most)
 
 
 def _blocks(symbols: "pd.Series[Any]", starts: Ints, count: int) -> tuple[SymbolRows, ...]:
@@ -232,13 +254,10 @@ def _blocks(symbols: "pd.Series[Any]", starts: Ints, count: int) -> tuple[Symbol
 
 
 def _smallest_step(bars: pd.DataFrame, opens: pd.DatetimeIndex, starts: Ints) -> int:
-    steps = np.diff(opens.asi8)
-    if len(starts) > 1:
-        steps = np.delete(steps, starts[1:] - 1)  # the step from one symbol to the next says nothing
-    if len(steps) == 0:
-        return 0
-    smallest = int(steps.min())
-    if smallest > 0:
+    ends = [*starts[1:].tolist(), len(opens)]  # the step from one symbol to the next says nothing
+    blocks = [opens.asi8[start:end] for start, end in zip(starts.tolist(), ends, strict=True) if end - start > 1]
+    smallest = min((steps_between(ticks)[0] for ticks in blocks), default=0)
+    if smallest > 0 or not blocks:
         return smallest
     back = np.diff(opens.asi8) <= 0
     back[starts[1:] - 1] = False

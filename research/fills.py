@@ -1,5 +1,6 @@
 """Turns one symbol's targets into fills, held amounts and trades: the arithmetic of the backtest, on arrays only."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,14 @@ class Costs:
     def sell_rate(self) -> float:
         """Factor from the open to the rate of a sale."""
         return 1.0 - self.slippage
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The bars `at` whose close the held target changes, and the new target; it is 0 before the first."""
+
+    at: Ints
+    want: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,34 +71,43 @@ class Trades:
     forced: npt.NDArray[np.bool_]
 
 
-def orders_from_targets(targets: Floats, ends_early: bool = False) -> Orders:
-    """Return the orders that follow from the targets at each bar's close.
+def changes_of(targets: Floats) -> Changes:
+    """Return where the targets at each bar's close change."""
+    at = np.flatnonzero(targets[1:] != targets[:-1]) + 1
+    if targets[0] > 0:
+        at = np.concatenate([[0], at])
+    return Changes(at.astype(np.int64), targets[at])
+
+
+def orders_from_changes(changes: Changes, count: int, ends_early: bool = False) -> Orders:
+    """Return the orders that follow from the targets of `count` bars.
 
     A change of the target at bar t is an order at bar t + 1; the target of the last bar is never traded. On the last
     bar what is held is sold at the open. Nothing is bought on it, unless the symbol `ends_early`, before the frame
     does: then a purchase is made and sold at that same open. All this is what Freqtrade's backtest does, where only
     the end of the whole range is known to be the end.
     """
-    last = len(targets) - 1
-    at, want = np.empty(0, dtype=np.int64), np.empty(0)
-    if last < 1:
-        return Orders(at, want, False)
-    held = False
-    if last > 1:
-        at = np.flatnonzero(targets[1 : last - 1] != targets[: last - 2]) + 2
-        if targets[0] > 0:
-            at = np.concatenate([[1], at])
-        want, held = targets[at - 1], bool(targets[last - 2] > 0)
-    wanted = float(targets[last - 1])
-    closing = [0.0] if held else []
-    if ends_early and not held and wanted > 0:
-        closing = [wanted, 0.0]
-    at = np.concatenate([at, np.full(len(closing), last)]).astype(np.int64)
-    return Orders(at, np.concatenate([want, closing]), bool(closing) and wanted > 0)
+    last = count - 1
+    traded = int(np.searchsorted(changes.at, last - 1))  # what changes later has no order before the last bar
+    known = int(np.searchsorted(changes.at, last))
+    at, want = changes.at[:traded] + 1, changes.want[:traded]
+    held = bool(traded and want[-1] > 0)
+    wanted = float(changes.want[known - 1]) if known else 0.0
+    if held:
+        return Orders(np.append(at, last), np.append(want, 0.0), wanted > 0)
+    if ends_early and wanted > 0:
+        return Orders(np.append(at, [last, last]), np.append(want, [wanted, 0.0]), True)
+    return Orders(at, want, False)
 
 
-def holdings_after(orders: Orders, opens: Floats, cash: float, costs: Costs) -> Holdings:
-    """Return cash and amount after each order.
+Rebalance = Callable[[Floats, Floats, float, Costs], Holdings]
+"""Prices, wanted shares, cash and costs to what is held after each order: `rebalanced`, or the same compiled."""
+
+
+def holdings_after(
+    orders: Orders, opens: Floats, cash: float, costs: Costs, rebalance: "Rebalance | None" = None
+) -> Holdings:
+    """Return cash and amount after each order; `rebalance` stands in for `rebalanced`.
 
     A buy spends what lacks to the target's share of the equity, its costs included; a sale sells what the holding
     has above that share. The equity is cash + amount × open, before the order.
@@ -98,7 +116,7 @@ def holdings_after(orders: Orders, opens: Floats, cash: float, costs: Costs) -> 
     entries, exits = orders.want[0::2], orders.want[1::2]
     if len(entries) == len(exits) and bool((entries > 0).all()) and not exits.any():
         return _round_trips(prices, entries, cash, costs)
-    return _one_by_one(prices, orders.want, cash, costs)
+    return (rebalance or rebalanced)(prices, orders.want, cash, costs)
 
 
 def _round_trips(prices: Floats, share: Floats, cash: float, costs: Costs) -> Holdings:
@@ -114,7 +132,7 @@ def _round_trips(prices: Floats, share: Floats, cash: float, costs: Costs) -> Ho
     return Holdings(cash_after, amount_after)
 
 
-def _one_by_one(prices: Floats, want: Floats, cash: float, costs: Costs) -> Holdings:
+def rebalanced(prices: Floats, want: Floats, cash: float, costs: Costs) -> Holdings:
     """Changes of a holding depend on the one before: one pass, in plain floats because they are the fastest here."""
     paid, got = costs.buy_rate * (1.0 + costs.fee), costs.sell_rate * (1.0 - costs.fee)
     amount = 0.0

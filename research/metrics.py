@@ -3,11 +3,11 @@
 import math
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from research.bars import Floats, Ints
-from research.drawdown import worst_drawdown
-from research.moments import return_moments
+from research.drawdown import Drawdown, worst_drawdown
+from research.moments import ReturnMoments, return_moments
 
 YEAR_SECONDS = 365 * 24 * 3600
 """A year has 365 days of 24 hours: crypto venues never close."""
@@ -101,6 +101,27 @@ class Metrics:
         return plain
 
 
+class CurveSums(NamedTuple):
+    """What one look at every bar of an equity curve gives; its figures follow from that alone."""
+
+    first: float
+    last: float
+    mean: float
+    moments: ReturnMoments
+    worst: Drawdown
+
+
+def curve_sums(equity: Floats, ticks: Ints) -> CurveSums:
+    """Return the sums of an equity curve; arrays as for `curve_figures`."""
+    return CurveSums(
+        first=float(equity[0]),
+        last=float(equity[-1]),
+        mean=float(equity.mean()),
+        moments=return_moments(equity),
+        worst=worst_drawdown(equity, ticks),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class CurveFigures:
     """The part of the metrics that follows from the equity curve alone."""
@@ -130,11 +151,16 @@ def curve_figures(equity: Floats, ticks: Ints, step: int, ticks_per_second: int)
     ticks_per_second : int
         What one second is in `ticks`.
     """
-    growth = float(equity[-1] / equity[0])
-    step_s, span_s = step / ticks_per_second, (int(ticks[-1]) - int(ticks[0]) + step) / ticks_per_second
-    volatility, sharpe, sortino = _ratios(equity, math.sqrt(YEAR_SECONDS / step_s) if step else math.nan)
-    worst = worst_drawdown(equity, ticks)
+    return sums_figures(curve_sums(equity, ticks), int(ticks[-1]) - int(ticks[0]), step, ticks_per_second)
+
+
+def sums_figures(sums: CurveSums, span: int, step: int, ticks_per_second: int) -> CurveFigures:
+    """Return what the sums of an equity curve say; `span` is from the first bar's open to the last one's, in ticks."""
+    growth = sums.last / sums.first
+    step_s, span_s = step / ticks_per_second, (span + step) / ticks_per_second
+    volatility, sharpe, sortino = _ratios(sums.moments, math.sqrt(YEAR_SECONDS / step_s) if step else math.nan)
     cagr = _compound(growth, YEAR_SECONDS / span_s) if span_s else math.nan
+    worst = sums.worst
     return CurveFigures(
         total_return=growth - 1.0,
         cagr=cagr,
@@ -144,7 +170,7 @@ def curve_figures(equity: Floats, ticks: Ints, step: int, ticks_per_second: int)
         max_drawdown=worst.depth,
         max_drawdown_duration=timedelta(seconds=worst.duration / ticks_per_second),
         calmar=cagr / worst.depth if worst.depth else math.nan,
-        mean_equity=float(equity.mean()),
+        mean_equity=sums.mean,
     )
 
 
@@ -172,11 +198,10 @@ def trade_figures(profit_abs: Floats, profit_ratio: Floats) -> TradeFigures:
     )
 
 
-def _ratios(equity: Floats, root_year: float) -> tuple[float, float, float]:
+def _ratios(moments: ReturnMoments, root_year: float) -> tuple[float, float, float]:
     """Return annual volatility, Sharpe and Sortino ratio."""
-    if len(equity) < 3:
+    if moments.size < 2:
         return math.nan, math.nan, math.nan
-    moments = return_moments(equity)
     deviation = math.sqrt(moments.squared_deviations / (moments.size - 1))
     downside = math.sqrt(moments.squared_falls / moments.size)
     sharpe = moments.mean / deviation * root_year if deviation else math.nan

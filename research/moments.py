@@ -1,5 +1,6 @@
 """Sums up the returns of an equity curve piece by piece, so that they never leave the processor's cache."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ class ReturnMoments(NamedTuple):
 
 
 def return_moments(equity: Floats) -> ReturnMoments:
-    """Return the moments of E_i / E_i-1 − 1; `equity` holds at least two positive values.
+    """Return the moments of E_i / E_i-1 − 1; `equity` holds positive values. Without a return the mean is NaN.
 
     Notes
     -----
@@ -47,7 +48,14 @@ def return_moments(equity: Floats) -> ReturnMoments:
         sizes.append(size)
         means.append(mean)
         inner.append(float(np.add.reduce(returns)))
-    weights, averages = np.array(sizes, dtype=np.float64), np.array(means)
-    mean = float((weights * averages).sum()) / count
-    between = float((weights * (averages - mean) ** 2).sum())
-    return ReturnMoments(count, mean, sum(inner) + between, squared_falls)
+    return joined_moments(np.array(sizes, dtype=np.float64), np.array(means), np.array(inner), squared_falls)
+
+
+def joined_moments(sizes: Floats, means: Floats, squared_deviations: Floats, squared_falls: float) -> ReturnMoments:
+    """Return the moments of all pieces together; `squared_deviations` are each piece's from its own mean."""
+    count = int(sizes.sum())
+    if count == 0:
+        return ReturnMoments(0, math.nan, 0.0, 0.0)
+    mean = float((sizes * means).sum()) / count
+    between = float((sizes * (means - mean) ** 2).sum())
+    return ReturnMoments(count, mean, float(squared_deviations.sum()) + between, squared_falls)

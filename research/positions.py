@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from research.bars import CheckedBars, Floats, as_floats, check_bars, utc_index
+from research.bars import CheckedBars, Floats, as_floats, symbol_starts, utc_index
 from schemas.errors import InputError
 
 SMALLEST_POSITION = 1e-9
@@ -27,11 +27,16 @@ def align_position(bars: CheckedBars, position: Any) -> Floats:
     InputError
         Where rows do not fit the bars, or a value is outside [0, 1].
     """
+    return within_bounds(bars, aligned_values(bars, position))
+
+
+def aligned_values(bars: CheckedBars, position: Any) -> Floats:
+    """Return what `align_position` does, before its values are looked at."""
     count = len(bars.frame)
     if position is None:
         return np.ones(count)
     if isinstance(position, pd.DataFrame):
-        return _within_bounds(bars, _from_frame(bars, position))
+        return _from_frame(bars, position)
     if isinstance(position, pd.Series) and not position.index.equals(bars.frame.index):
         raise InputError(
             f"A position Series must have the index of the bars frame ({count} rows), found another index with "
@@ -40,7 +45,7 @@ def align_position(bars: CheckedBars, position: Any) -> Floats:
     values = as_floats(position, "The position")
     if values.shape != (count,):
         raise InputError(f"The position must have one value for each of the {count} bars, found {values.shape}.")
-    return _within_bounds(bars, values)
+    return values
 
 
 def held_targets(bars: CheckedBars, position: Floats) -> Floats:
@@ -62,7 +67,14 @@ def held_targets(bars: CheckedBars, position: Floats) -> Floats:
     return np.where(np.isnan(held), 0.0, held)
 
 
-def _within_bounds(bars: CheckedBars, values: Floats) -> Floats:
+def within_bounds(bars: CheckedBars, values: Floats) -> Floats:
+    """Return the values as they are.
+
+    Raises
+    ------
+    InputError
+        Where one is neither in [0, 1] nor NaN.
+    """
     if values.min() >= 0 and values.max() <= 1:  # false where there is a NaN, which is looked at below
         return values
     wrong = np.flatnonzero(~(((values >= 0) & (values <= 1)) | np.isnan(values)))
@@ -97,8 +109,7 @@ def _same_rows(bars: CheckedBars, frame: pd.DataFrame, times: pd.DatetimeIndex) 
     if not np.array_equal(times.asi8, bars.ticks):
         return False
     if len(bars.blocks) == 1:  # its symbols need only be looked at for sameness, which is fast
-        own = check_bars(frame)
-        return len(own.blocks) == 1 and own.blocks[0].symbol == bars.blocks[0].symbol
+        return len(symbol_starts(frame["symbol"])) == 1 and str(frame["symbol"].iloc[0]) == bars.blocks[0].symbol
     return bool((frame["symbol"].astype(str).to_numpy() == bars.frame["symbol"].astype(str).to_numpy()).all())
 
 

@@ -6,7 +6,18 @@ import numpy as np
 import pandas as pd
 
 from research.bars import CheckedBars, Floats, Ints, SymbolRows
-from research.fills import Costs, Holdings, Orders, Trades, holdings_after, orders_from_targets, spread, trades_of
+from research.engine import Engine
+from research.fills import (
+    Changes,
+    Costs,
+    Holdings,
+    Orders,
+    Trades,
+    holdings_after,
+    orders_from_changes,
+    spread,
+    trades_of,
+)
 
 END_OF_DATA = "end_of_data"
 SIGNAL = "signal"
@@ -38,14 +49,19 @@ class Sleeve:
 
 
 def simulate_sleeve(
-    rows: SymbolRows, opens: Floats, closes: Floats, targets: Floats, cash: float, costs: Costs, ends_early: bool
+    rows: SymbolRows,
+    prices: tuple[Floats, Floats],
+    changes: Changes,
+    cash: float,
+    costs: Costs,
+    ends_early: bool,
+    engine: Engine,
 ) -> Sleeve:
-    """Return what following `targets` on one symbol's bars gives; `ends_early` as in `orders_from_targets`."""
-    orders = orders_from_targets(targets, ends_early)
-    holdings = holdings_after(orders, opens, cash, costs)
-    equity = spread(holdings.amount, 0.0, orders, len(opens))
-    equity *= closes
-    equity += spread(holdings.cash, cash, orders, len(opens))
+    """Return what following `changes` on one symbol's opens and closes gives; `ends_early` as for its orders."""
+    opens, closes = prices
+    orders = orders_from_changes(changes, len(opens), ends_early)
+    holdings = holdings_after(orders, opens, cash, costs, engine.rebalanced)
+    equity = engine.equity(closes, orders, holdings, cash)
     return Sleeve(rows, cash, orders, holdings, equity, trades_of(orders, holdings, opens, costs))
 
 

@@ -1,0 +1,73 @@
+"""The passes of a backtest over every bar, compiled by numba; imported only where `research.engine` chooses it."""
+
+import numpy as np
+
+from research import bar_kernels
+from research.bars import CheckedBars, Floats, Ints
+from research.compiled import read_only
+from research.drawdown import Drawdown
+from research.engine import Engine
+from research.fills import Changes, Costs, Holdings, Orders
+from research.metrics import CurveSums
+from research.moments import joined_moments
+from research.positions import within_bounds
+
+_FIRST_ROOM = 4096
+"""Changes that are hoped for: few pages of memory to touch, and few positions have more."""
+
+
+def _changes(bars: CheckedBars, position: Floats) -> list[Changes]:
+    position = read_only(position)
+    return [_block_changes(bars, position, position[block.rows]) for block in bars.blocks]
+
+
+def _block_changes(bars: CheckedBars, position: Floats, block: Floats) -> Changes:
+    room, count = 0, _FIRST_ROOM
+    while count > room:
+        room = count
+        at, want = np.empty(room, dtype=np.int64), np.empty(room)
+        count = bar_kernels.target_changes(block, at, want)
+    if count < 0:
+        within_bounds(bars, position)  # says which
+    return Changes(at[:count], want[:count])
+
+
+def _rebalanced(prices: Floats, want: Floats, cash: float, costs: Costs) -> Holdings:
+    after = np.empty((2, len(prices)))
+    paid, got = costs.buy_rate * (1.0 + costs.fee), costs.sell_rate * (1.0 - costs.fee)
+    bar_kernels.rebalanced(read_only(prices), read_only(want), cash, paid, got, after)
+    return Holdings(after[0], after[1])
+
+
+def _equity(closes: Floats, orders: Orders, holdings: Holdings, cash: float) -> Floats:
+    equity = np.empty(len(closes))
+    bar_kernels.mark(
+        read_only(closes),
+        read_only(orders.at),
+        read_only(holdings.cash),
+        read_only(holdings.amount),
+        float(cash),
+        equity,
+    )
+    return equity
+
+
+def _sums(equity: Floats, ticks: Ints) -> CurveSums:
+    equity = read_only(equity)
+    blocks = -(-len(equity) // bar_kernels.BLOCK)
+    sums, extremes = np.zeros((5, blocks)), np.empty((2, blocks), dtype=np.int64)
+    bar_kernels.block_sums(equity, equity.view(np.int64), sums, extremes[0], extremes[1])
+    highs, lows = extremes.view(np.float64)
+    lowest, longest = bar_kernels.deepest_and_longest(equity, read_only(ticks), highs, lows)
+    sizes, means, deviations, falls, totals = sums
+    return CurveSums(
+        first=float(equity[0]),
+        last=float(equity[-1]),
+        mean=float(totals.sum()) / len(equity),
+        moments=joined_moments(sizes, means, deviations, float(falls.sum())),
+        worst=Drawdown(1.0 - lowest, longest),
+    )
+
+
+COMPILED = Engine(_changes, _rebalanced, _equity, _sums)
+"""Compiled at the first simulation on a machine, which takes some seconds; kept on disk for the next process."""

@@ -1,0 +1,196 @@
+"""Runs compiled sweeps on threads and makes figures of what they found; imported only where a sweep is large."""
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+import numpy as np
+
+from research import stretch_kernels, sweep_kernels
+from research.bars import CheckedBars, Floats, Ints
+from research.compiled import read_only
+from research.drawdown import Drawdown
+from research.fills import Costs
+from research.metrics import CurveSums, sums_figures
+from research.moments import ReturnMoments
+from research.set_figures import SetFigures, shape_of
+
+SURE = 0.01
+"""Share of the squared returns that their deviations from the mean must be at least for all digits to be sure: below,
+the mean is ten times the deviation, and the difference of their squares is left to the plain way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretches:
+    """Bars prepared for questions about stretches of them; read-only, so that threads share them.
+
+    Attributes
+    ----------
+    opens, closes, returns : array
+        Prices and each close over the one before, less 1; the first return is 0.
+    starts, rows : array
+        Where the rows of each width begin, and the rows; see `research.stretch_kernels`.
+    """
+
+    opens: Floats
+    closes: Floats
+    returns: Floats
+    starts: Ints
+    rows: Floats
+
+
+def stretches_of(opens: Floats, closes: Floats) -> Stretches:
+    """Return the bars with what is kept of their blocks, 12 bytes a bar besides the returns."""
+    returns = np.zeros(len(closes))
+    sweep_kernels.momentum_of(read_only(closes), 1, returns)
+    returns[0] = 0.0
+    widths = [-(-len(closes) // stretch_kernels.BLOCK)]
+    while widths[-1] > 1:
+        widths.append(-(-widths[-1] // 2))
+    starts = np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
+    rows = np.empty((int(starts[-1]), 8))
+    stretch_kernels.block_rows(read_only(closes), read_only(returns), read_only(starts), rows)
+    return Stretches(read_only(opens), read_only(closes), read_only(returns), read_only(starts), read_only(rows))
+
+
+def momentum_found(
+    bars: Stretches, lookbacks: Ints, enter_above: Floats, exit_below: Floats, costs: Costs, cash: float
+) -> Floats:
+    """Return what is found of each set of a momentum's look-back and thresholds, one row a set."""
+
+    def factor(lookback: int, values: Floats) -> Floats:
+        sweep_kernels.momentum_of(bars.closes, lookback, values)
+        return values
+
+    return _thresholds_found(bars, factor, lookbacks, (enter_above, exit_below), costs, cash)
+
+
+def threshold_found(
+    bars: Stretches, factors: Floats, which: Ints, enter_above: Floats, exit_below: Floats, costs: Costs, cash: float
+) -> Floats:
+    """Return what is found of each set of a factor and thresholds, one row a set."""
+
+    def factor(row: int, _: Floats) -> Floats:
+        values: Floats = factors[row]
+        return values
+
+    return _thresholds_found(bars, factor, which, (enter_above, exit_below), costs, cash)
+
+
+def positions_found(bars: Stretches, positions: Floats, costs: Costs, cash: float) -> Floats:
+    """Return what is found of each position, one row a set; NaN for those with weights or wrong values."""
+    found = np.zeros((len(positions), sweep_kernels.FOUND))
+
+    def follow(row: int) -> None:
+        told = sweep_kernels.position_set(
+            read_only(positions[row]), *_arguments(bars, costs, cash), found[row : row + 1]
+        )
+        if told != 0:
+            found[row] = np.nan
+
+    _on_threads(follow, range(len(positions)))
+    return found
+
+
+def unsure(found: Floats, returns: int) -> list[bool]:
+    """Tell of each set whether the plain way must work it out: it was not found, or digits are lost."""
+    squares, total = found[:, sweep_kernels.SQUARES], found[:, sweep_kernels.SUM]
+    sure = (squares - total**2 / max(returns, 1) >= SURE * squares) & np.isfinite(found).all(axis=1)
+    unsure: list[bool] = (~sure).tolist()
+    return unsure
+
+
+def figures_of(found: list[float], bars: CheckedBars, cash: float) -> SetFigures:
+    """Return the figures of one set; formulas in `research.metrics.Metrics`."""
+    growth, lowest, trades, wins, won, lost, ratios, fees, held, total, squares, cubes, fourths, falls = found
+    count, returns = int(trades), len(bars.frame) - 1
+    mean = total / returns if returns else math.nan
+    deviations = squares - total * mean if returns else 0.0
+    curve = sums_figures(
+        CurveSums(
+            first=cash,
+            last=cash * growth,
+            mean=math.nan,
+            moments=ReturnMoments(returns, mean, max(deviations, 0.0), falls),
+            worst=Drawdown(1.0 - lowest, 0),
+        ),
+        int(bars.ticks[-1]) - int(bars.ticks[0]),
+        bars.step,
+        bars.ticks_per_second,
+    )
+    skewness, kurtosis = shape_of(
+        deviations,
+        cubes - 3 * mean * squares + 2 * returns * mean**3,
+        fourths - 4 * mean * cubes + 6 * mean**2 * squares - 3 * returns * mean**4,
+        returns,
+    )
+    return SetFigures(
+        total_return=curve.total_return,
+        cagr=curve.cagr,
+        annual_volatility=curve.annual_volatility,
+        sharpe=curve.sharpe,
+        sortino=curve.sortino,
+        max_drawdown=curve.max_drawdown,
+        calmar=curve.calmar,
+        trades=count,
+        win_rate=wins / count if count else math.nan,
+        profit_factor=won / lost if lost else math.nan,
+        avg_profit_ratio=ratios / count if count else math.nan,
+        exposure=held / len(bars.frame),
+        fees_paid=fees,
+        final_equity=cash * growth,
+        skewness=skewness,
+        kurtosis=kurtosis,
+        returns=returns,
+    )
+
+
+def _thresholds_found(
+    bars: Stretches,
+    factor: Callable[[int, Floats], Floats],
+    which: Ints,
+    thresholds: tuple[Floats, Floats],
+    costs: Costs,
+    cash: float,
+) -> Floats:
+    """Work out each factor once, on one thread, and all sets of it; `factor` may write into the array that it gets."""
+    order = np.argsort(which, kind="stable")
+    enter, leave = (read_only(threshold[order]) for threshold in thresholds)
+    rows, begins = np.unique(which[order], return_index=True)
+    ends = np.append(begins[1:], len(which))
+    found = np.empty((len(which), sweep_kernels.FOUND))
+    rooms: SimpleQueue[Floats] = SimpleQueue()
+
+    def follow(number: int) -> None:
+        room = np.empty(len(bars.closes)) if rooms.empty() else rooms.get()
+        values = read_only(factor(int(rows[number]), room))
+        blocks = -(-len(values) // sweep_kernels.BLOCK)
+        keys = np.empty((2, blocks), dtype=np.int64)
+        sweep_kernels.factor_extremes(values, values.view(np.int64), keys[0], keys[1])
+        highs, lows = read_only((keys ^ ((keys >> 63) & np.iinfo(np.int64).max)).view(np.float64))
+        sets = slice(begins[number], ends[number])
+        sweep_kernels.threshold_sets(
+            values, highs, lows, enter[sets], leave[sets], *_arguments(bars, costs, cash), found[sets]
+        )
+        rooms.put(room)
+
+    _on_threads(follow, range(len(rows)))
+    unsorted = np.empty_like(found)
+    unsorted[order] = found
+    return unsorted
+
+
+def _arguments(
+    bars: Stretches, costs: Costs, cash: float
+) -> tuple[Floats, Floats, Floats, Ints, Floats, float, float, float]:
+    return bars.opens, bars.closes, bars.returns, bars.starts, bars.rows, costs.fee, costs.slippage, float(cash)
+
+
+def _on_threads(work: Callable[[int], None], numbers: Sequence[int]) -> None:
+    """Compiled code runs without Python's lock, so threads share the bars and use all processors."""
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for _ in threads.map(work, numbers):
+            pass
