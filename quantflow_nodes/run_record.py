@@ -3,9 +3,11 @@
 import platform
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+from quantflow_nodes.later_update import LaterUpdate
 from quantflow_nodes.node import Ports, RunContext
 from quantflow_nodes.plan import Plan
 from quantflow_nodes.ports import Bars
@@ -19,7 +21,11 @@ _PACKAGES = ("quantflow", "numpy", "pandas", "ta-lib", "pymongo", "pydantic")
 
 
 class RunRecord:
-    """One document of `workflow_runs`, written when the run starts and at each node's end."""
+    """One document of `workflow_runs`: written before the first node starts, soon after each change, and at the end.
+
+    A run does not wait while it is told what became of a node; see `LaterUpdate`. Killed at any time, the document says
+    what was so up to a moment before: a node that it calls succeeded has ended.
+    """
 
     def __init__(self, db: Store, plan: Plan, context: RunContext) -> None:
         self._db = db
@@ -36,16 +42,23 @@ class RunRecord:
             graph_digest=plan.graph.digest,
             versions=versions(),
             state="running",
-            started_at=server_time(db),
+            started_at=context.now,
             **own_identity(),
             user=own_user(),
             mongo_user=signed_in_user(db),
             nodes={name: NodeRun(type=node.type, state="waiting") for name, node in plan.nodes.items()},
         )
         db[WORKFLOW_RUNS].insert_one(run.to_mongo())
+        self._later = LaterUpdate(db, WORKFLOW_RUNS, self._key)
 
     def node(self, name: str, state: NodeState, seconds: float | None, error: str | None, rows: dict[str, int]) -> None:
-        """Write what became of a node."""
+        """Have written, soon, what became of a node.
+
+        Raises
+        ------
+        PyMongoError
+            Where what was told before could not be written.
+        """
         if state == "failed":
             self.failed.add(name)
         fields: dict[str, Any] = {f"nodes.{name}.state": state}
@@ -53,7 +66,7 @@ class RunRecord:
             fields |= {f"nodes.{name}.seconds": seconds, f"nodes.{name}.rows": rows}
         if error is not None:
             fields[f"nodes.{name}.error"] = without_secrets(error)
-        self._db[WORKFLOW_RUNS].update_one(self._key, {"$set": fields})
+        self._later.set(fields)
 
     def nodes(self, states: Mapping[str, NodeState]) -> None:
         """Write the state of several nodes at once."""
@@ -78,8 +91,8 @@ class RunRecord:
         self._db[WORKFLOW_RUNS].update_one(self._key, {"$set": fields})
 
     def ended(self, state: RunState, error: str | None) -> None:
-        """Write how the run ended."""
-        fields = {
+        """Write how the run ended, together with what is not yet written of its nodes."""
+        fields = self._later.close() | {
             "state": state,
             "ended_at": server_time(self._db),
             "error": None if error is None else without_secrets(error),
@@ -101,6 +114,7 @@ def close_abandoned_runs(db: Store) -> int:
     return len(dead)
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that results depend on."""
     return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}

@@ -2,11 +2,12 @@
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import nullcontext, suppress
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from graphlib import TopologicalSorter
+from threading import Event, Lock
 from typing import Any
 
 import pandas as pd
@@ -67,20 +68,20 @@ def run_plan(
     executor : concurrent.futures.Executor, optional
         Where nodes run; by default threads of this process, as many as `settings.workers` says.
     observe : callable, optional
-        Called with node, state and seconds at each change.
+        Called with node, state and seconds at each change, by one thread at a time.
 
     Raises
     ------
     NodeFailedError
         For the first node that failed: nodes that run already end first, nodes that wait for it are skipped.
     """
-    workers = context.settings.workers or os.cpu_count() or 1
-    threads = ThreadPoolExecutor(workers, thread_name_prefix="node") if executor is None else nullcontext(executor)
-    with threads as pool:
-        run = _Run(plan, context, record, observe)
+    workers = len(plan.nodes) if executor is not None else context.settings.workers or os.cpu_count() or 1
+    with ThreadPoolExecutor(workers, thread_name_prefix="node") as threads:
+        run = _Run(plan, context, record, observe, executor)
         try:
-            run.drain(pool)
+            run.drain(threads, workers)
         except BaseException:
+            run.stop()
             with suppress(PyMongoError):  # MongoDB may be what interrupted us
                 record.ended("interrupted", None)
             raise
@@ -93,51 +94,108 @@ def run_plan(
 
 
 class _Run:
-    """The moving parts of one run."""
+    """The moving parts of one run: threads take what is ready, run it, and go on with what that made ready.
 
-    def __init__(self, plan: Plan, context: RunContext, record: RunRecord, observe: Observer) -> None:
+    So a chain stays in one thread, and no thread waits for another to be told what comes next. Everything below the
+    lock is changed by one thread at a time.
+    """
+
+    def __init__(
+        self, plan: Plan, context: RunContext, record: RunRecord, observe: Observer, executor: Executor | None
+    ) -> None:
         self._plan, self._context, self._record, self._observe = plan, context, record, observe
-        self._sorter = TopologicalSorter(plan.predecessors())
+        self._executor = executor
+        waits = plan.predecessors()
+        self._waits = {name: len(sources) for name, sources in waits.items()}
+        self._followers: dict[str, list[str]] = {name: [] for name in waits}
+        for name, sources in waits.items():
+            for source in sources:
+                self._followers[source].append(name)
+        self._lock = Lock()
+        self._ready = deque(name for name, count in self._waits.items() if count == 0)
+        self._working, self._workers = 0, 0
+        self._stopped = False
+        self._crash: BaseException | None = None
+        self._all_rest = Event()
         self.outputs: dict[str, Ports] = {}
         self.seconds: dict[str, float] = {}
         self.failure: NodeFailedError | None = None
 
-    def drain(self, pool: Executor) -> None:
-        """Submit what is ready and take in what is done until nothing is left, or nothing may start any more."""
-        self._sorter.prepare()
-        running: dict[Future[tuple[Ports, float]], str] = {}
-        while True:
-            if self.failure is None:
-                for name in self._sorter.get_ready():
-                    running[self._submit(pool, name)] = name
-            if not running:
-                break
-            for done in wait(running, return_when=FIRST_COMPLETED).done:
-                self._take_in(running.pop(done), done)
+    def drain(self, threads: Executor, workers: int) -> None:
+        """Run nodes until nothing is left, or nothing may start any more."""
+        self._workers = workers
+        with self._lock:
+            self._send_workers(threads)
+        self._all_rest.wait()
+        if self._crash is not None:
+            raise self._crash
         for name in self._plan.nodes:
             if self.failure is not None and name not in self.seconds and name not in self._record.failed:
                 self._note(name, "skipped", None)
 
-    def _submit(self, pool: Executor, name: str) -> Future[tuple[Ports, float]]:
-        planned = self._plan.nodes[name]
-        self._note(name, "running", None)
-        inputs = {port: getattr(self.outputs[source.node], source.output) for port, source in planned.sources.items()}
-        return pool.submit(run_node, planned, inputs, replace(self._context, node=name))
+    def stop(self) -> None:
+        """Let no further node start, and tell nothing more of those that run."""
+        with self._lock:
+            self._stopped = True
 
-    def _take_in(self, name: str, done: Future[tuple[Ports, float]]) -> None:
+    def _send_workers(self, threads: Executor) -> None:
+        for _ in range(min(len(self._ready), self._workers - self._working)):
+            self._working += 1
+            threads.submit(self._work, threads)
+
+    def _work(self, threads: Executor) -> None:
+        """Run ready nodes, one after the other, until there are none."""
         try:
-            outputs, seconds = done.result()
-        except Exception as error:
-            failure = NodeFailedError(name, error)
-            failure.__cause__ = error
+            while (name := self._next(threads)) is not None:
+                outcome = self._outcome(name)
+                with self._lock:
+                    if not self._stopped:
+                        self._take_in(name, outcome)
+        except BaseException as error:  # noqa: BLE001 - told by the thread that waits for the run
+            with self._lock:
+                self._crash, self._stopped = error, True
+        finally:
+            with self._lock:
+                self._working -= 1
+                if self._working == 0:
+                    self._all_rest.set()
+
+    def _next(self, threads: Executor) -> str | None:
+        with self._lock:
+            if self._stopped or self.failure is not None or not self._ready:
+                return None
+            name = self._ready.popleft()
+            self._note(name, "running", None)
+            self._send_workers(threads)
+            return name
+
+    def _outcome(self, name: str) -> tuple[Ports, float] | Exception:
+        planned = self._plan.nodes[name]
+        inputs = {port: getattr(self.outputs[source.node], source.output) for port, source in planned.sources.items()}
+        arguments = planned, inputs, replace(self._context, node=name)
+        try:
+            if self._executor is None:
+                return run_node(*arguments)
+            return self._executor.submit(run_node, *arguments).result()
+        except Exception as error:  # noqa: BLE001 - becomes the run's failure
+            return error
+
+    def _take_in(self, name: str, outcome: tuple[Ports, float] | Exception) -> None:
+        if isinstance(outcome, Exception):
+            failure = NodeFailedError(name, outcome)
+            failure.__cause__ = outcome
             self.failure = self.failure or failure
-            log.info("node_failed", node=name, run_id=self._context.run_id, exc_info=error)
+            log.info("node_failed", node=name, run_id=self._context.run_id, exc_info=outcome)
             self._note(name, "failed", None, error=str(failure))
             return
-        self.outputs[name], self.seconds[name] = outputs, seconds
-        self._sorter.done(name)
+        outputs, self.seconds[name] = outcome
+        self.outputs[name] = outputs
+        for follower in self._followers[name]:
+            self._waits[follower] -= 1
+            if self._waits[follower] == 0:
+                self._ready.append(follower)
         self._record.saw(outputs)
-        self._note(name, "succeeded", seconds, rows=frame_rows(outputs))
+        self._note(name, "succeeded", self.seconds[name], rows=frame_rows(outputs))
 
     def _note(self, name: str, state: Any, seconds: float | None, error: str | None = None, rows: Any = None) -> None:
         self._record.node(name, state, seconds, error, rows or {})

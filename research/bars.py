@@ -1,5 +1,6 @@
 """The bars frame that all of research works on: what its columns must hold, checked once, seen as numpy blocks."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ Ints = npt.NDArray[np.int64]
 KEY_COLUMNS = ("symbol", "datetime")
 _PIECE = 16_384
 """Numbers that are worked on at once, to stay in the processor's cache."""
+_LONG_RUN = 10_000  # rows; of shorter runs there may be so many that factorize is quicker
 TICKS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
@@ -195,8 +197,8 @@ def symbol_starts(symbols: "pd.Series[Any]") -> Ints:
     """Return the rows at which another symbol begins, the first row included."""
     if isinstance(symbols.dtype, pd.CategoricalDtype):
         codes = symbols.cat.codes.to_numpy()
-    elif _is_one_text(symbols):
-        return np.zeros(1, dtype=np.int64)
+    elif (runs := _long_runs(symbols)) is not None:
+        return runs
     else:
         codes = pd.factorize(symbols)[0]
     if codes.min() < 0:
@@ -205,14 +207,34 @@ def symbol_starts(symbols: "pd.Series[Any]") -> Ints:
     return np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1]).astype(np.int64)
 
 
-def _is_one_text(symbols: "pd.Series[Any]") -> bool:
-    """Tell whether a text column surely holds one value only; false means not known.
+def _long_runs(symbols: "pd.Series[Any]") -> Ints | None:
+    """Return where each run begins if a text column surely is a few long ones in order; None means not known.
 
-    Most frames hold one symbol, and factorize would take as long as the whole backtest. Equal texts of L bytes lie
-    in Arrow's buffer with period L: all but the first are the same bytes as all but the last.
+    Most frames are that, and factorize would take as long as the whole backtest. Where runs end is guessed by
+    bisection, as in a sorted column, and then proved.
     """
-    if not (isinstance(symbols.dtype, pd.StringDtype) and symbols.dtype.storage == "pyarrow"):
-        return False
+    starts, count = [0], len(symbols)
+    if not _is_text(symbols) or symbols.hasnans:
+        return None
+    while True:
+        stop = bisect_right(symbols.array, symbols.iloc[starts[-1]], lo=starts[-1])
+        run = symbols.iloc[starts[-1] : stop]
+        if len(run) < min(_LONG_RUN, count) or not _is_one_text(run):
+            return None
+        if stop == count:
+            return np.array(starts, dtype=np.int64)
+        starts.append(stop)
+
+
+def _is_text(symbols: "pd.Series[Any]") -> bool:
+    return isinstance(symbols.dtype, pd.StringDtype) and symbols.dtype.storage == "pyarrow"
+
+
+def _is_one_text(symbols: "pd.Series[Any]") -> bool:
+    """Tell whether a column of texts without gaps surely holds one value only; false means not known.
+
+    Equal texts of L bytes lie in Arrow's buffer with period L: all but the first are the bytes of all but the last.
+    """
     column = pa.array(symbols.array)
     if not isinstance(column, pa.LargeStringArray) or column.null_count or len(column) == 0:
         return False

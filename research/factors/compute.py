@@ -1,13 +1,18 @@
-"""Computes one factor for every symbol of a bars frame."""
+"""Computes factors for every symbol of a bars frame: one by name, or several at once on the same checked bars."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from research.bars import CheckedBars, check_bars
+from research.bars import KEY_COLUMNS, CheckedBars, Floats, check_bars
+from research.factors.chosen import ChosenFactor, choose_factor, choose_factors
 from research.factors.cross_section import rank_across_symbols
-from research.factors.registry import CROSS_SECTIONAL_RANK, FACTORS, factor_spec
-from research.factors.spec import FactorSpec, Value, suggestion
+from research.factors.spec import FactorSpec, Value
 from schemas.errors import InputError
+
+COMPILED_FROM_VALUES = 4_000_000
+"""Bars × factors from which on compiled kernels win back the second that it takes to start numba."""
 
 
 def compute_factor(bars: pd.DataFrame, name: str, **params: Value) -> pd.DataFrame:
@@ -36,17 +41,39 @@ def compute_factor(bars: pd.DataFrame, name: str, **params: Value) -> pd.DataFra
     InputError
         Where the name or a parameter is unknown or out of bounds, no symbol has enough bars, or a price is not finite.
     """
-    base, checked_params, ranks = _chosen(name, params)
-    checked = check_bars(bars, base.inputs)
-    lookback = base.lookback(checked_params)
-    _check_length(checked, base, lookback)
-    columns = [checked.column(column) if column == "volume" else checked.prices(column) for column in base.inputs]
-    values = np.full(len(bars), np.nan)
-    for rows in checked.blocks:
-        if rows.stop - rows.start > lookback:
-            values[rows.rows] = base.function(*(column[rows.rows] for column in columns), **checked_params)
-    frame = pd.DataFrame({"symbol": bars["symbol"], "datetime": bars["datetime"], "factor": values}, copy=False)
-    return rank_across_symbols(frame) if ranks else frame
+    return _computed(bars, {"factor": choose_factor(name, params)}, None)
+
+
+def compute_factors(
+    bars: pd.DataFrame, choices: Mapping[str, Mapping[str, Value]], compiled: bool | None = None
+) -> pd.DataFrame:
+    """Return several factors of `bars`: symbol, datetime, then a column for each choice, in the bars' order and index.
+
+    Each column holds what `compute_factor` gives. The bars are checked once, and the outputs of one factor, such as
+    the lines of the MACD, are computed at once.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        As for `compute_factor`, with the columns that any of the factors reads.
+    choices : mapping
+        From the name of a column to a factor in the words of the node `factor`: its `name` and those parameters that
+        are not to have their defaults, such as {"fast": {"name": "ema", "lookback_bars": 12}}.
+    compiled : bool, optional
+        Whether to use compiled kernels, on all processors. By default they are used where bars × choices are at least
+        `COMPILED_FROM_VALUES`. The values are the same to the last bit.
+
+    Returns
+    -------
+    DataFrame
+        The columns are float64, NaN as in `compute_factor`.
+
+    Raises
+    ------
+    InputError
+        As `compute_factor`; and where there is no choice, or one without a name, or one for a column of the bars' key.
+    """
+    return _computed(bars, choose_factors(choices), compiled)
 
 
 def factor_lookback_bars(name: str, **params: Value) -> int:
@@ -57,23 +84,30 @@ def factor_lookback_bars(name: str, **params: Value) -> int:
     InputError
         As `compute_factor` does for a wrong name or parameter.
     """
-    base, checked_params, _ = _chosen(name, params)
-    return base.lookback(checked_params)
+    return choose_factor(name, params).lookback
 
 
-def _chosen(name: str, params: dict[str, Value]) -> tuple[FactorSpec, dict[str, Value], bool]:
-    """Return the factor of one symbol that is wanted, its parameters, and whether to rank it across symbols."""
-    if name != CROSS_SECTIONAL_RANK:
-        spec = factor_spec(name)
-        return spec, spec.checked_params(params), False
-    ranked = dict(params)
-    base = ranked.pop("of", "momentum")
-    if not isinstance(base, str) or base not in FACTORS:
-        raise InputError(
-            f"{CROSS_SECTIONAL_RANK} needs of as one of {', '.join(FACTORS)}, found {base!r}."
-            f"{suggestion(str(base), FACTORS)}"
-        )
-    return FACTORS[base], FACTORS[base].checked_params(ranked), True
+def _computed(bars: pd.DataFrame, chosen: dict[str, ChosenFactor], compiled: bool | None) -> pd.DataFrame:
+    inputs = list(dict.fromkeys(name for choice in chosen.values() for name in choice.spec.inputs))
+    checked = check_bars(bars, inputs)
+    for choice in chosen.values():
+        _check_length(checked, choice.spec, choice.lookback)
+    columns = {name: checked.column(name) if name == "volume" else checked.prices(name) for name in inputs}
+    values = np.empty((len(chosen), len(bars)))
+    rows = list(zip(chosen.values(), values, strict=True))
+    if compiled or (compiled is None and values.size >= COMPILED_FROM_VALUES):
+        from research.factors.compiled import fill_compiled  # starts numba
+
+        fill_compiled(rows, checked.blocks, columns)
+    else:
+        _fill(rows, checked, columns)
+    keys = {name: bars[name] for name in KEY_COLUMNS}
+    frame = pd.DataFrame({**keys, **dict(zip(chosen, values, strict=True))}, copy=False)
+    for name, choice in chosen.items():
+        if choice.ranks:
+            one = frame[[*KEY_COLUMNS, name]].set_axis([*KEY_COLUMNS, "factor"], axis="columns")
+            frame[name] = rank_across_symbols(one)["factor"]
+    return frame
 
 
 def _check_length(bars: CheckedBars, spec: FactorSpec, lookback: int) -> None:
@@ -86,3 +120,13 @@ def _check_length(bars: CheckedBars, spec: FactorSpec, lookback: int) -> None:
         f"{spec.name} needs {lookback + 1} bars of {longest.symbol}, found {found}. "
         f"Import an earlier start or lower {' or '.join(lengths)}."
     )
+
+
+def _fill(rows: list[tuple[ChosenFactor, Floats]], bars: CheckedBars, columns: Mapping[str, Floats]) -> None:
+    """Fill each factor's row by its plain function: the reference of the compiled kernels."""
+    for choice, row in rows:
+        row[:] = np.nan
+        for block in bars.blocks:
+            if block.stop - block.start > choice.lookback:
+                arrays = (columns[name][block.rows] for name in choice.spec.inputs)
+                row[block.rows] = choice.spec.function(*arrays, **choice.params)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from research.bars import Floats
 
-_SHORT = 32
+LONGEST_SUMMED_EACH = 32
 """Windows up to this many bars are summed value by value; longer ones from two partial sums."""
 
 
@@ -26,7 +26,7 @@ def rolling_sum(values: Floats, window: int) -> Floats:
     result = np.full(count, np.nan)
     if count < window:
         return result
-    if window <= _SHORT:
+    if window <= LONGEST_SUMMED_EACH:
         total = values[window - 1 :].copy()
         for back in range(1, window):
             total += values[window - 1 - back : count - back]
@@ -61,7 +61,7 @@ def rolling_deviation(values: Floats, window: int, ddof: int) -> Floats:
     result = np.full(count, np.nan)
     if count < window:
         return result
-    squares = _short_squares(values, window) if window <= _SHORT else _long_squares(values, window)
+    squares = _short_squares(values, window) if window <= LONGEST_SUMMED_EACH else _long_squares(values, window)
     deviation = np.sqrt(np.maximum(squares, 0.0) / (window - ddof))
     result[window - 1 :] = np.where(_is_level(values, window), 0.0, deviation)
     return result

@@ -1,6 +1,7 @@
 """Nodes run when their sources have, every run is kept, and a failing node ends the run with its sentence."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -107,6 +108,61 @@ def test_run_of_a_killed_process_is_marked_interrupted(settings: Settings, db: S
     db[WORKFLOW_RUNS].update_one({"run_id": run_id}, {"$set": as_killed})
     assert close_abandoned_runs(db) == 1
     assert stored_run(db, run_id).state == "interrupted"
+
+
+def test_the_record_is_told_while_the_run_goes_on(settings: Settings, db: Store) -> None:
+    """A node that waits for the record of the one before it ends."""
+    graph = """
+name: watched
+nodes:
+  top: {type: "own_nodes:One"}
+  after: {type: "record_nodes:SeesTop", inputs: {left: top.number}}
+"""
+    run_id = run_graph(plan_graph(parse_graph(graph, "g", FOLDER)), settings).result.context.run_id
+    assert {node.state for node in stored_run(db, run_id).nodes.values()} == {"succeeded"}
+
+
+KILLED = """
+name: killed
+nodes:
+  top: {type: "own_nodes:One"}
+  bad: {type: "record_nodes:Killed", inputs: {left: top.number}}
+  after: {type: "own_nodes:Add", inputs: {left: bad.number}}
+"""
+
+
+def test_the_record_of_a_killed_run_says_which_nodes_ended(
+    settings: Settings, db: Store, command_env: dict[str, str], tmp_path: Path
+) -> None:
+    """Killed in its second node: the first has ended, nothing is said of more, and the next run marks it as dead."""
+    for name in ("own_nodes.py", "record_nodes.py"):
+        (tmp_path / name).write_text((FOLDER / name).read_text())
+    (tmp_path / "killed.yaml").write_text(KILLED)
+    command = [str(Path(sys.executable).parent / "quantflow"), "run", str(tmp_path / "killed.yaml"), "--no-report"]
+    assert subprocess.run(command, env=command_env, capture_output=True).returncode == -signal.SIGKILL
+    (document,) = db[WORKFLOW_RUNS].find({}, {"_id": 0})
+    run = WorkflowRun.model_validate(document)
+    states = {name: node.state for name, node in run.nodes.items()}
+    assert run.state == "running"
+    assert (states["top"], states["after"]) == ("succeeded", "waiting")
+    assert states["bad"] in ("waiting", "running")
+    run_graph(plan_graph(parse_graph(DIAMOND, "g", FOLDER)), settings)
+    assert stored_run(db, run.run_id).state == "interrupted"
+
+
+def test_threads_share_a_wide_graph(settings: Settings) -> None:
+    """A hundred nodes after one, by more threads than processors: each runs once, with its own number."""
+    add = '  n{}: {{type: "own_nodes:Add", inputs: {{left: top.number, right: n{}.number}}}}'
+    lines = [add.format(i, i // 2) for i in range(2, 100)]
+    first = ['  top: {type: "own_nodes:One"}', '  n1: {type: "own_nodes:Add", inputs: {left: top.number}}']
+    plan = plan_graph(parse_graph("\n".join(["name: wide", "nodes:", *first, *lines]), "g", FOLDER))
+    seen: list[tuple[str, str]] = []
+    eight = settings.model_copy(update={"workers": 8})
+    finished = run_graph(plan, eight, lambda node, state, _seconds: seen.append((node, state)))
+    depths = {f"n{i}": i.bit_length() for i in range(1, 100)}  # each is one more than the node of half its number
+    assert {name: finished.result.outputs[name].number for name in depths} == depths
+    assert sorted(seen) == sorted((name, state) for name in plan.nodes for state in ("running", "succeeded"))
+    assert all(seen.index((node, "running")) < seen.index((node, "succeeded")) for node in plan.nodes)
 
 
 def test_run_of_a_living_process_is_left_alone(settings: Settings, db: Store) -> None:
