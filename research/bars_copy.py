@@ -14,6 +14,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -270,11 +271,13 @@ def _replace(path: Path, *parts: "bytes | memoryview") -> None:
         raise
 
 
+@lru_cache(maxsize=4096)
 def month_of(time_ms: int) -> str:
     """Return the month in which a time lies, such as '2022-01'."""
     return str(np.datetime64(time_ms, "ms").astype("datetime64[M]"))
 
 
+@lru_cache(maxsize=4096)
 def month_bounds(month: str) -> tuple[int, int]:
     """Return begin and end of a month, in ms."""
     begin = np.datetime64(month, "M")

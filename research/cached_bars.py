@@ -241,7 +241,9 @@ def _columns(
 ) -> dict[str, Column]:
     """Return the parts' rows one after the other; those of whole copies go from the file to their place."""
     total = sum(part.rows for part in parts)
-    columns = {OPENS: np.empty(total, np.int64), **{field: np.empty(total, np.float64) for field in fields}}
+    # One block, as the kernel gives a large one in large pages, which takes a tenth of the time.
+    block = np.empty((1 + len(fields), total))
+    columns: dict[str, Column] = {OPENS: block[0].view(np.int64), **dict(zip(fields, block[1:], strict=True))}
 
     def lay(part: _Part, row: int) -> None:
         targets = {name: column[row : row + part.rows] for name, column in columns.items()}
