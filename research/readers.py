@@ -6,24 +6,29 @@ from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from itertools import chain
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from research.bars_copy import BarsCopies
+from research.cached_bars import BAR_FIELDS, read_through_copies
 from research.raw_columns import Column
 from research.stored_bars import DAYS, MINUTES, OPENS, StoredBars, first_and_last, joined, read_stretch
 from schemas.collections import Store
 from schemas.errors import InputError
-from schemas.mongo import connect
+from schemas.mongo import connect, settings_of
 from schemas.settings import Settings
 from schemas.symbols import Symbol, symbol_text
 from schemas.timeframes import Timeframe, aware_utc, parse_time
 
 TimeLike = str | date | datetime
 
-BAR_FIELDS = ("open", "high", "low", "close", "volume")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STORED = {"1m": MINUTES, "1d": DAYS}
 _THREADS = 4  # two keep one mongod busy on the same machine, four hide the way to one elsewhere
-_PIECE_BARS = 65_536  # what one thread reads at a time: about 5 MB, one reply
+_PIECE_BARS = 16_384  # what one thread reads at a time, so that none is left with much when the others are done
+_TEXTS_AT_ONCE = 4096  # what stays in the processor's cache while it is laid down again and again
+_SHORT_BARS = 65_536  # up to here a plain read takes no longer than it takes to look for changes and copy
 
 
 def get_crypto_market_data(
@@ -115,22 +120,46 @@ def get_market_data(
 def _read(
     db: Store, stored: StoredBars, symbols: list[str], start_ms: int, end_ms: int, wanted: list[str]
 ) -> pd.DataFrame:
-    """Return the bars frame, read piece by piece in some threads."""
+    """Return the bars frame, read in some threads: through local copies where these are of use, else plainly."""
     values = [field for field in wanted if field in BAR_FIELDS]
+    copies = _copies(db, stored, end_ms - start_ms)
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="read-bars") as pool:
+        read = copies and read_through_copies(db, copies, stored, symbols, (start_ms, end_ms), values, pool)
+        columns, counts = read or _read_plainly(db, stored, symbols, (start_ms, end_ms), values, pool)
+    return _frame(columns, counts, wanted)
+
+
+def _copies(db: Store, stored: StoredBars, length_ms: int) -> BarsCopies | None:
+    """Return the folder of copies, or None where a read is short, the bars are few, or copies are turned off."""
+    settings = settings_of(db)
+    if stored is not MINUTES or length_ms <= _SHORT_BARS * stored.step_ms or not settings or not settings.bars_cache_mb:
+        return None
+    return BarsCopies(settings.home, settings.bars_cache_mb * 1_000_000)
+
+
+def _read_plainly(
+    db: Store,
+    stored: StoredBars,
+    symbols: list[str],
+    stretch: tuple[int, int],
+    fields: list[str],
+    pool: ThreadPoolExecutor,
+) -> tuple[dict[str, Column], dict[str, int]]:
+    """Return the columns of all symbols, and how many bars each has, read piece by piece."""
 
     def pieces_of(symbol: str) -> list[tuple[str, int, int]]:
-        return _pieces(db, stored, symbol, start_ms, end_ms)
+        return _pieces(db, stored, symbol, *stretch)
 
     def read(piece: tuple[str, int, int]) -> dict[str, Column]:
-        return read_stretch(db, stored, *piece, values)
+        symbol, start_ms, end_ms = piece
+        return read_stretch(db, stored, symbol, start_ms, end_ms, fields)
 
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="read-bars") as pool:
-        pieces = list(chain.from_iterable(pool.map(pieces_of, symbols)))
-        parts = list(pool.map(read, pieces))
+    pieces = list(chain.from_iterable(pool.map(pieces_of, symbols)))
+    parts = list(pool.map(read, pieces))
     counts = dict.fromkeys(symbols, 0)
     for (symbol, *_), part in zip(pieces, parts, strict=True):
         counts[symbol] += part[OPENS].size
-    return _frame(joined(parts, values), counts, wanted)
+    return joined(parts, fields), counts
 
 
 def _pieces(db: Store, stored: StoredBars, symbol: str, start_ms: int, end_ms: int) -> list[tuple[str, int, int]]:
@@ -147,11 +176,29 @@ def _pieces(db: Store, stored: StoredBars, symbol: str, start_ms: int, end_ms: i
 def _frame(columns: dict[str, Column], counts: dict[str, int], wanted: list[str]) -> pd.DataFrame:
     """Return the columns as a frame; `counts` says how many rows each symbol has, in order."""
     opens = pd.Series(pd.DatetimeIndex(columns[OPENS].view("datetime64[ms]"), tz="UTC"))
-    symbols = pd.Series(list(counts)).repeat(list(counts.values())).reset_index(drop=True)
-    table = {"symbol": symbols, OPENS: opens}
+    table = {"symbol": _symbol_column(counts), OPENS: opens}
     for field in wanted:
         table[field] = opens.dt.strftime("%Y%m%d") if field == "date" else pd.Series(columns[field], copy=False)
     return pd.DataFrame(table, copy=False)
+
+
+def _symbol_column(counts: dict[str, int]) -> "pd.Series[str]":
+    """Return each symbol as many times as it has rows: laid out as Arrow keeps texts, which pandas takes as it is."""
+    texts = [(symbol.encode(), rows) for symbol, rows in counts.items()]
+    ends = np.empty(sum(counts.values()) + 1, np.int64)
+    letters = np.empty(sum(len(text) * rows for text, rows in texts), np.uint8)
+    ends[0] = row = end = 0
+    for text, rows in texts:
+        ends[row + 1 : row + rows + 1] = len(text)
+        row, start, end = row + rows, end, end + len(text) * rows
+        many = np.frombuffer(text * _TEXTS_AT_ONCE, np.uint8)
+        whole = start + (end - start) // many.size * many.size
+        letters[start:whole].reshape(-1, many.size)[:] = many
+        letters[whole:end] = many[: end - whole]
+    np.cumsum(ends, out=ends)
+    arrow = pa.LargeStringArray.from_buffers(row, pa.py_buffer(ends), pa.py_buffer(letters))
+    column: pd.Series[str] = arrow.to_pandas()
+    return column
 
 
 def _stored(timeframe: str) -> StoredBars:

@@ -15,7 +15,9 @@ from bson.codec_options import CodecOptions
 from bson.datetime_ms import DatetimeMS
 from bson.decimal128 import Decimal128
 from bson.raw_bson import RawBSONDocument
+from bson.timestamp import Timestamp
 from numpy.typing import NDArray
+from pymongo import ReadPreference
 from pymongo.errors import AutoReconnect, OperationFailure, ServerSelectionTimeoutError
 
 from research.raw_columns import DATETIME_MS, DOUBLE, TEXT_OF_8, Cell, Column, reply_columns, reply_documents
@@ -78,9 +80,19 @@ DAYS = StoredBars(DAY_BARS, "date", TEXT_OF_8, DAY_MS, _day_text, _day_opens)
 
 
 def read_stretch(
-    db: Store, stored: StoredBars, symbol: str, start_ms: int, end_ms: int, fields: Sequence[str]
+    db: Store,
+    stored: StoredBars,
+    symbol: str,
+    start_ms: int,
+    end_ms: int,
+    fields: Sequence[str],
+    *,
+    committed_after: Timestamp | None = None,
 ) -> dict[str, Column]:
     """Return a symbol's bars whose open lies in [start_ms, end_ms), as columns in ascending order of time.
+
+    With `committed_after`, an operation of the primary's oplog, they are read from the primary as the majority has
+    committed them, no earlier than that operation; else as the database's own read preference and concern say.
 
     Returns
     -------
@@ -94,7 +106,10 @@ def read_stretch(
     """
     parts = []
     while start_ms < end_ms:
-        columns = _columns(_reply(db, find_command(stored, symbol, start_ms, end_ms, fields)), stored, symbol, fields)
+        command = find_command(stored, symbol, start_ms, end_ms, fields)
+        if committed_after is not None:
+            command["readConcern"] = {"level": "majority", "afterClusterTime": committed_after}
+        columns = _columns(_reply(db, command), stored, symbol, fields)
         if not columns[OPENS].size:
             break
         parts.append(columns)
@@ -147,7 +162,8 @@ def _is_worth_asking_again(error: Exception) -> bool:
 @stamina.retry(on=_is_worth_asking_again, attempts=3, wait_initial=0.1)
 def _reply(db: Store, command: dict[str, Any]) -> bytes:
     try:
-        answer: Any = db.command(command, codec_options=_RAW, read_preference=db.read_preference)
+        preference = ReadPreference.PRIMARY if "readConcern" in command else db.read_preference
+        answer: Any = db.command(command, codec_options=_RAW, read_preference=preference)
     except OperationFailure as error:
         if "hint" not in str(error):
             raise

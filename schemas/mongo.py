@@ -26,6 +26,7 @@ _WITHOUT_A_SERVER: Mapping[UriVariable, str] = {
     "QUANTFLOW_MONGO_URI": "unset, the embedded server is used",
     "EXT_SIG_MONGO_URI": "with the embedded server run Freqtrade as `quantflow exec -- freqtrade ...`",
 }
+_SETTINGS_OF: dict[int, Settings] = {}  # by the identity of an open client
 _AUTHENTICATION_FAILED, _OUT_OF_DISK, _DUPLICATE_KEY = 18, 14031, 11000
 
 
@@ -71,12 +72,23 @@ def open_database(settings: Settings) -> Iterator[Store]:
     with store_errors(settings), _client(_uri(settings), settings.mongo_timeout_s) as client:
         db: Any = client[settings.db]
         ensure_collections(db)
-        yield db
+        _SETTINGS_OF[id(client)] = settings
+        try:
+            yield db
+        finally:
+            del _SETTINGS_OF[id(client)]
+
+
+def settings_of(db: Store) -> Settings | None:
+    """Return the settings by which a database was opened here; None where it was opened by other means."""
+    return _SETTINGS_OF.get(id(db.client))
 
 
 def pooled_database(settings: Settings) -> Store:
     """Return the database at `settings.mongo_uri`, over connections that this process keeps: for worker processes."""
-    store: Any = _pooled_client(_uri(settings), settings.mongo_timeout_s)[settings.db]
+    client = _pooled_client(_uri(settings), settings.mongo_timeout_s)
+    _SETTINGS_OF[id(client)] = settings
+    store: Any = client[settings.db]
     return cast("Store", store)
 
 

@@ -143,7 +143,12 @@ class Settings(_Settings):
     home: Path = Field(
         default_factory=default_home,
         json_schema_extra={"written": "$XDG_DATA_HOME/quantflow, or ~/.local/share/quantflow"},
-        description="Folder of the embedded server's data and log.",
+        description="Folder of the embedded server's data and log, and of copies of bars.",
+    )
+    bars_cache_mb: int = Field(
+        4096,
+        ge=0,
+        description="Most disk space that copies of bars for faster reading take, in MB. 0: none are kept or used.",
     )
     mongo_timeout_s: float = Field(
         10.0,

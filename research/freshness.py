@@ -1,0 +1,191 @@
+"""Proves that nothing has changed the stored bars since they were copied: MongoDB's change stream tells.
+
+With a copy a token of the stream is kept, taken before the bars were read. Whoever wants to use the copy asks the
+primary for its newest operation, and has it resume the stream in what the majority has committed, no earlier than that
+operation: so the stream tells of every write that was acknowledged before, whatever its write concern was.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.datetime_ms import DatetimeMS
+from bson.timestamp import Timestamp
+from pymongo import ReadPreference
+from pymongo.errors import OperationFailure
+
+from research.bars_copy import Moment
+from research.stored_bars import StoredBars
+from schemas.collections import UNAUTHORIZED, Store
+
+_TIMES_AS_MS = CodecOptions[dict[str, Any]](
+    datetime_conversion=DatetimeConversion.DATETIME_MS, unicode_decode_error_handler="replace"
+)
+_WAIT_MS = 2_000  # for the majority to commit what the primary has; a healthy set needs less than a journal's flush
+_MOST_CHANGES = 1_000  # where there are more, all is taken as changed
+_TOKEN_IS_OF_NO_USE = {136, 260, 280, 286}  # its place in the oplog is gone, or was never in this one
+
+
+class NoProofError(Exception):
+    """Freshness can not be proven here; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What the primary said of itself: the moment, and the operation that a proof must reach."""
+
+    moment: Moment
+    newest: Timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What the stream told.
+
+    Attributes
+    ----------
+    token : dict
+        Where to go on.
+    after : Timestamp
+        An operation that is not before the token.
+    inserted : list of (str, int)
+        Symbol and open of each bar that was inserted into the stretch that was watched.
+    is_all : bool
+        Whether any bar may have changed: something was replaced, updated, deleted, dropped or renamed, or the token
+        is of no use any more. Such an event names no symbol that can be relied on.
+    """
+
+    token: Mapping[str, Any]
+    after: Timestamp
+    inserted: Sequence[tuple[str, int]]
+    is_all: bool
+
+
+def collection_id(db: Store, name: str) -> str:
+    """Return the identity that a collection keeps under every name, and that no other has.
+
+    Raises
+    ------
+    NoProofError
+        Where there is none: no collection, a view, or one that compares texts by rules of its own.
+    """
+    found = _ask(db, {"listCollections": 1, "filter": {"name": name}})["cursor"]["firstBatch"]
+    if not found or "uuid" not in found[0]["info"] or "collation" in found[0]["options"]:
+        raise NoProofError(f"{name} is no plain collection")
+    return bytes(found[0]["info"]["uuid"]).hex()
+
+
+def present(db: Store) -> Present:
+    """Return what the primary of a replica set says of itself.
+
+    Raises
+    ------
+    NoProofError
+        Where the server is none: a standalone has no change streams, and the routers of a cluster do not know every
+        write that another one has acknowledged.
+    """
+    hello = _ask(db, {"hello": 1})
+    if not (hello.get("isWritablePrimary") and hello.get("setName") and "topologyVersion" in hello):
+        raise NoProofError("the server is no primary of a replica set")
+    newest = hello["lastWrite"]["majorityOpTime"]
+    process = str(hello["topologyVersion"]["processId"])
+    moment = Moment(process, newest["ts"].time, newest["ts"].inc, newest["t"])
+    return Present(moment, hello["operationTime"])
+
+
+def is_past_of(db: Store, past: Moment, now: Moment) -> bool:
+    """Tell whether a moment surely lies in the history of the server as it is now.
+
+    Another process than then has to have that operation in its oplog. Who may not look there gets false.
+    """
+    if past.process == now.process:
+        return True
+    local: Any = db.client["local"]
+    wanted = {"ts": Timestamp(past.seconds, past.increment)}
+    try:
+        entry = local.get_collection("oplog.rs", read_preference=ReadPreference.PRIMARY).find_one(wanted, {"t": 1})
+    except OperationFailure as error:
+        if error.code != UNAUTHORIZED:
+            raise
+        return False
+    return bool(entry and entry.get("t") == past.term)
+
+
+def changes(
+    db: Store,
+    stored: StoredBars,
+    token: Mapping[str, Any] | None,
+    after: Timestamp,
+    watched: Mapping[str, int],
+) -> Changes:
+    """Return what has changed in a collection of bars since a token, as far as the majority has committed it.
+
+    Parameters
+    ----------
+    db : Database
+    stored : StoredBars
+        Where the bars lie.
+    token : dict or None
+        Where to resume; None only takes a token of now.
+    after : Timestamp
+        The answer holds all up to this operation at least; it waits until the majority has committed that.
+    watched : mapping of str to int
+        The symbols, each with the ms before which an inserted bar matters.
+
+    Raises
+    ------
+    NoProofError
+        Where the server has no change stream for us.
+    """
+    symbol, opens = "fullDocument.symbol", f"fullDocument.{stored.time_field}"
+    inserts = [{symbol: name, opens: {"$lt": stored.bound(until_ms)}} for name, until_ms in watched.items()]
+    command: dict[str, Any] = {
+        "aggregate": stored.collection,
+        "pipeline": [
+            {"$changeStream": {} if token is None else {"resumeAfter": token}},
+            {"$match": {"$or": [{"operationType": {"$ne": "insert"}}, *inserts]}},
+            {"$project": {"operationType": 1, symbol: 1, opens: 1}},
+        ],
+        "cursor": {"batchSize": _MOST_CHANGES},
+        "readConcern": {"level": "majority", "afterClusterTime": after},
+        "maxTimeMS": _WAIT_MS,
+    }
+    try:
+        answer = _ask(db, command)
+    except OperationFailure as error:
+        if error.code in _TOKEN_IS_OF_NO_USE and token is not None:
+            anew = changes(db, stored, None, after, {})
+            return Changes(anew.token, anew.after, (), is_all=True)
+        why = "this user may not watch it" if error.code == UNAUTHORIZED else _reason(error)
+        raise NoProofError(f"{stored.collection} has no change stream for us: {why}") from None
+    events = list(answer["cursor"]["firstBatch"])
+    cursor, is_all = answer["cursor"], False
+    # A batch with nothing in it is the stream's end; one with something may have been cut.
+    batch = events
+    while batch and not is_all:
+        is_all = len(events) > _MOST_CHANGES or any(_inserted(event, stored) is None for event in batch)
+        more = {"getMore": cursor["id"], "collection": stored.collection, "maxTimeMS": 1}
+        cursor = _ask(db, more)["cursor"]
+        batch = cursor["nextBatch"]
+        events += batch
+    _ask(db, {"killCursors": stored.collection, "cursors": [cursor["id"]]})
+    inserted = [place for place in (_inserted(event, stored) for event in events) if place]
+    return Changes(cursor["postBatchResumeToken"], answer["operationTime"], inserted, is_all)
+
+
+def _inserted(event: Mapping[str, Any], stored: StoredBars) -> tuple[str, int] | None:
+    """Return symbol and open of an inserted bar; None for any other change, and for what has no plain ones."""
+    document = event.get("fullDocument", {})
+    symbol, opens = document.get("symbol"), document.get(stored.time_field)
+    plain = event["operationType"] == "insert" and isinstance(symbol, str) and isinstance(opens, DatetimeMS)
+    return (symbol, int(opens)) if plain else None
+
+
+def _ask(db: Store, command: dict[str, Any]) -> dict[str, Any]:
+    answer: dict[str, Any] = db.command(command, codec_options=_TIMES_AS_MS, read_preference=ReadPreference.PRIMARY)
+    return answer
+
+
+def _reason(error: OperationFailure) -> str:
+    return str(error).split(", full error")[0]
