@@ -2,9 +2,9 @@
 
     python benchmarks/bench_export.py [--signals 100000] [--repeat 3] [--json]
 
-The obvious way is a bulk of upserts on the unique key, of documents that are made beforehand; it checks nothing, keeps no
-revisions, retracts nothing and counts nothing. Ours begins with the frame of a factor, as the export node does. Both
-write into databases of a server of their own, in turn. Compare the ratios: the absolute figures are the machine's.
+The obvious way is a bulk of upserts on the unique key, of documents that are made beforehand; it checks nothing, keeps
+no revisions, retracts nothing and counts nothing. Ours begins with the frame of a factor, as the export node does.
+Both write into databases of a server of their own, in turn. Compare the ratios: the absolute figures are the machine's.
 """
 
 import argparse
@@ -50,9 +50,7 @@ def documents(factor: Factor) -> list[dict[str, Any]]:
     """Return the same as the documents that one would write without this package."""
     key = {"strategy_id": "bench", "symbol": "BINANCE:BTCUSDT", "pair": "BTC/USDT", "timeframe": "1m"}
     times, values = factor.data["datetime"].dt.to_pydatetime(), factor.data["factor"].tolist()
-    return [
-        {**key, "ts": time, "score": value, "source": "bench"} for time, value in zip(times, values, strict=True)
-    ]
+    return [{**key, "ts": time, "score": value, "source": "bench"} for time, value in zip(times, values, strict=True)]
 
 
 def upsert_each(db: Store, signals: list[dict[str, Any]]) -> None:

@@ -18,7 +18,7 @@ from schemas.raw_reply import RawReply
 from schemas.raw_shape import Rows, equal_bytes
 from schemas.raw_write import ID_PLACE, WITH_ID
 
-_PART_BARS = 100_000  # about what fits in one reply
+PART_BARS = 100_000  # about what fits in one reply
 _READERS = 4
 
 
@@ -60,11 +60,11 @@ def difference(db: Store, layout: BarLayout, bars: Bars, rows: Rows) -> Differen
     decoded where they have another shape (integers, another order of fields). A long stretch is read in parts, several
     at once: the server copies one while another is compared here.
     """
-    starts = range(0, len(bars), _PART_BARS)
+    starts = range(0, len(bars), PART_BARS)
     ends = [*(int(bars.open_ms[start]) - 1 for start in starts[1:]), int(bars.open_ms[-1])]
 
     def part(start: int, end_ms: int) -> Difference:
-        own = slice(start, start + _PART_BARS)
+        own = slice(start, start + PART_BARS)
         return _part_difference(db, layout, bars.take(own), rows[own], end_ms)
 
     if len(starts) == 1:
