@@ -172,6 +172,7 @@ def measure_command(db: Store, uri: str, bars: int, repeat: int) -> list[Row]:
         columns = dict(zip(OHLCV, walk.ohlcv, strict=True))
         pd.DataFrame({"time": walk.open_ms, **columns}).to_csv(path, index=False)
         environment = os.environ | {"QUANTFLOW_MONGO_URI": uri, "QUANTFLOW_DB": db.name}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed command has its bytecode
         for run in range(repeat):
             for job in jobs:
                 command = [sys.executable, "-c", "from importers.cli import main; main()", "--tf", "1m", "--symbol",
