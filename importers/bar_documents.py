@@ -8,20 +8,19 @@ from typing import Any
 import bson
 import numpy as np
 from bson.codec_options import CodecOptions
-from bson.raw_bson import RawBSONDocument
+from bson.objectid import ObjectId
 from numpy.typing import NDArray
 
-from importers.bars import OHLCV, Bars
+from importers.bars import OHLCV, Bars, Milliseconds
 from schemas.collections import bars_collection
+from schemas.raw_shape import DocumentShape, Rows
 from schemas.symbols import Symbol
 from schemas.timeframes import Timeframe
-
-Rows = NDArray[np.uint8]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS = 86_400_000
 _AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True, tzinfo=UTC)
-_DATE_BYTES = 8  # YYYYMMDD; the same width as a BSON date, so that both kinds of key fit one kind of hole
+_DATE_BYTES = 8  # YYYYMMDD
 
 
 @dataclass(frozen=True)
@@ -65,48 +64,41 @@ class BarLayout:
         return {"symbol": str(self.symbol), self.key_field: {"$gte": self.key(first_ms), "$lte": self.key(last_ms)}}
 
     @cached_property
-    def _template(self) -> Rows:
-        key = "0" * _DATE_BYTES if self.key_field == "date" else _EPOCH
-        document = {self.key_field: key, "symbol": str(self.symbol), **dict.fromkeys(OHLCV, 0.0)}
-        return np.frombuffer(bson.encode(document), np.uint8)
+    def _shape(self) -> DocumentShape:
+        return self._shape_of({})
+
+    @cached_property
+    def stored_shape(self) -> DocumentShape:
+        """A stored document, which begins with an ObjectId; holes are `_id`, the key and the values."""
+        return self._shape_of({"_id": ObjectId()})
+
+    def _shape_of(self, head: dict[str, Any]) -> DocumentShape:
+        document = {**head, self.key_field: self.key(0), "symbol": str(self.symbol), **dict.fromkeys(OHLCV, 0.0)}
+        return DocumentShape.of(bson.encode(document), {"_id", self.key_field, *OHLCV})
 
     @property
     def width(self) -> int:
         """Bytes of one document without its `_id`."""
-        return len(self._template)
-
-    @cached_property
-    def key_hole(self) -> int:
-        """Where the key's eight bytes begin."""
-        return 4 + 1 + len(self.key_field) + 1 + (4 if self.key_field == "date" else 0)
-
-    @cached_property
-    def _value_holes(self) -> tuple[int, ...]:
-        # Doubles end the document: from its end (one NUL) backwards each takes its name, a NUL, a type and 8 bytes.
-        ends = np.cumsum([0, *(1 + len(name) + 1 + 8 for name in reversed(OHLCV))])[:-1]
-        return tuple(int(self.width - 1 - end - 8) for end in reversed(ends))
+        return self._shape.width
 
     def rows(self, bars: Bars) -> Rows:
         """Return the bars as BSON documents without `_id`, one a row; shape (n, width)."""
-        rows = np.empty((len(bars), self.width), np.uint8)
-        rows[:] = self._template
-        rows[:, self.key_hole : self.key_hole + 8] = self._keys(bars)
-        for hole, column in zip(self._value_holes, bars.ohlcv, strict=True):
-            rows[:, hole : hole + 8] = np.ascontiguousarray(column, "<f8").view(np.uint8).reshape(-1, 8)
-        return rows
+        columns = dict(zip(OHLCV, bars.ohlcv, strict=True))
+        return self._shape.rows({self.key_field: self._keys(bars), **columns}, len(bars))
 
-    def _keys(self, bars: Bars) -> Rows:
+    def _keys(self, bars: Bars) -> NDArray[Any]:
         if self.key_field == "datetime":
-            return np.ascontiguousarray(bars.open_ms, "<i8").view(np.uint8).reshape(-1, 8)
+            return bars.open_ms
         days = np.datetime_as_string((bars.open_ms // _DAY_MS).astype("datetime64[D]"))
-        dates = np.char.replace(days, "-", "").astype(f"S{_DATE_BYTES}")
-        return np.ascontiguousarray(dates).view(np.uint8).reshape(-1, _DATE_BYTES)
+        return np.char.replace(days, "-", "").astype(f"S{_DATE_BYTES}")
 
-
-def documents(rows: Rows) -> list[RawBSONDocument]:
-    """Return rows as documents that the driver sends as they are; MongoDB adds the `_id`."""
-    width, data = rows.shape[1], rows.tobytes()
-    return [RawBSONDocument(data[start : start + width]) for start in range(0, len(data), width)]
+    def opens_ms(self, stored: Rows) -> Milliseconds:
+        """Return the opens of stored documents of `stored_shape`'s width; -1 where a key is none of this layout."""
+        keys = self.stored_shape.column(stored, self.key_field)
+        if self.key_field == "datetime":
+            return keys.astype(np.int64)
+        opens = [self.open_ms(key.decode(errors="replace")) for key in keys.tolist()]
+        return np.array([-1 if open_ms is None else open_ms for open_ms in opens], np.int64)
 
 
 def decoded(row: Rows) -> dict[str, Any]:

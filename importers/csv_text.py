@@ -90,7 +90,7 @@ def csv_rows(data: bytes, shape: CsvShape, where: str, symbol: Symbol, timeframe
         if not rejected:
             raise InputError(f"{where} has no rows of bars, only a header.")
         return CsvRows(_no_bars(symbol, timeframe), rejected)
-    texts = pd.Series(table[shape.time_name].to_numpy(), dtype="str")
+    texts: pd.Series[str] = table[shape.time_name].to_pandas()
     try:
         times = row_times(texts)
     except TimeUnitError as error:
@@ -98,7 +98,9 @@ def csv_rows(data: bytes, shape: CsvShape, where: str, symbol: Symbol, timeframe
     columns = [_numbers(table[name]) for name in OHLCV]
     reasons = _reasons(times, columns)
     rejected += [_rejected(table, shape, int(row), reason) for row, reason in reasons.items()]
-    good = np.setdiff1d(np.arange(table.num_rows), np.fromiter(reasons, np.intp, len(reasons)))
+    is_good = np.ones(table.num_rows, np.bool_)
+    is_good[list(reasons)] = False
+    good = np.flatnonzero(is_good)
     values = (column.values[good] for column in columns)
     bars = Bars(symbol, timeframe, times.open_ms[good], *values)
     backwards = first_step_back(bars)

@@ -92,7 +92,7 @@ class SymbolIntake:
         result = checked(batch.bars, now_ms)
         rejected = batch.rejected + result.rejected
         written = write_bars(self.run.db, result.bars, self.run.dry_run)
-        refused_ms = np.setdiff1d(batch.bars.open_ms, result.bars.open_ms)
+        refused_ms = batch.bars.open_ms[np.isin(batch.bars.open_ms, result.bars.open_ms, invert=True)]
         if self.run.dry_run:
             self._planned_ms.append(written.present_ms)
         else:

@@ -5,20 +5,20 @@ from typing import Any
 
 import numpy as np
 import structlog
-from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError
 
-from importers.bar_documents import BarLayout, Rows, documents
-from importers.bars import OHLCV, Bars, Milliseconds
-from importers.stored_bars import difference
+from importers.bar_documents import BarLayout, decoded
+from importers.bars import Bars, Milliseconds
+from importers.stored_bars import Difference, difference
 from schemas.collections import Store
 from schemas.errors import StoreError
+from schemas.raw_shape import Rows
+from schemas.raw_write import DUPLICATE_KEY, insert_rows, replace_rows
 
-# All rows of an insert may be refused as doubles when two writers meet; the errors of more rows than these could
+# All rows of a command may be refused, as doubles when two writers meet; the errors of more rows than these could
 # exceed the 16 MB that a reply may have.
 INSERT_ROWS = 20_000
 _MOST_ROUNDS = 5
-_DUPLICATE_KEY = 11_000
 
 _log = structlog.get_logger()
 
@@ -58,14 +58,14 @@ def write_bars(db: Store, bars: Bars, dry_run: bool = False) -> Written:
     inserted = changed = 0
     for _ in range(_MOST_ROUNDS):
         found = difference(db, layout, bars, rows)
-        present = np.union1d(bars.open_ms, found.others_ms)
+        present = np.sort(np.concatenate([bars.open_ms, found.others_ms]), kind="stable")
         if dry_run:
             counts = int(found.missing.sum()), int(found.changed.sum())
             return Written(*counts, len(bars) - sum(counts), present)
         new, met_others = _insert(db, layout, rows[found.missing])
-        changed += _replace(db, layout, bars.take(found.changed))
-        inserted += new
-        if not met_others:
+        replaced, lost_some = _replace(db, layout, bars, rows, found)
+        inserted, changed = inserted + new, changed + replaced
+        if not (met_others or lost_some):
             return Written(inserted, changed, len(bars) - inserted - changed, present)
     raise StoreError(
         f"Bars of {bars.symbol} {bars.timeframe} could not be stored: another import writes the same bars. "
@@ -77,10 +77,8 @@ def _insert(db: Store, layout: BarLayout, rows: Rows) -> tuple[int, bool]:
     """Insert rows; return how many, and whether another writer had stored some of them in the meantime."""
     inserted, met_others = 0, False
     for start in range(0, len(rows), INSERT_ROWS):
-        part: Any = documents(rows[start : start + INSERT_ROWS])
         try:
-            db[layout.collection].insert_many(part, ordered=False)
-            inserted += len(part)
+            inserted += insert_rows(db, layout.collection, [rows[start : start + INSERT_ROWS]])
         except BulkWriteError as error:
             if not _is_of_doubles_only(error):
                 raise
@@ -91,28 +89,28 @@ def _insert(db: Store, layout: BarLayout, rows: Rows) -> tuple[int, bool]:
 
 def _is_of_doubles_only(error: BulkWriteError) -> bool:
     details: dict[str, Any] = dict(error.details)
-    return not details["writeConcernErrors"] and all(
-        found["code"] == _DUPLICATE_KEY for found in details["writeErrors"]
-    )
+    return not details["writeConcernErrors"] and all(found["code"] == DUPLICATE_KEY for found in details["writeErrors"])
 
 
-def _replace(db: Store, layout: BarLayout, bars: Bars) -> int:
-    if not len(bars):
-        return 0
-    symbol = str(layout.symbol)
-    replacements: list[ReplaceOne[Any]] = []
-    for row, open_ms in enumerate(bars.open_ms):
-        key = {"symbol": symbol, layout.key_field: layout.key(int(open_ms))}
-        values = {name: float(column[row]) for name, column in zip(OHLCV, bars.ohlcv, strict=True)}
-        document: dict[str, Any] = {layout.key_field: key[layout.key_field], "symbol": symbol, **values}
-        replacements.append(ReplaceOne(key, document))
-    result = db[layout.collection].bulk_write(replacements, ordered=False)
+def _replace(db: Store, layout: BarLayout, bars: Bars, rows: Rows, found: Difference) -> tuple[int, bool]:
+    """Replace the changed bars; return how many, and whether some had been deleted in the meantime."""
+    changed = np.flatnonzero(found.changed)
+    if not len(changed):
+        return 0, False
+    by_id = changed[found.ids[changed].any(axis=1)]
+    reached = 0
+    for start in range(0, len(by_id), INSERT_ROWS):
+        part = by_id[start : start + INSERT_ROWS]
+        reached += replace_rows(db, layout.collection, found.ids[part], rows[part])
+    for row in np.setdiff1d(changed, by_id):  # whose `_id` another program made, and is no ObjectId
+        key = {"symbol": str(layout.symbol), layout.key_field: layout.key(int(bars.open_ms[row]))}
+        reached += db[layout.collection].replace_one(key, decoded(rows[row])).matched_count
     _log.warning(
         "bars_changed",
-        symbol=symbol,
+        symbol=str(layout.symbol),
         timeframe=str(layout.timeframe),
-        count=len(bars),
-        first=str(layout.key(int(bars.open_ms[0]))),
-        last=str(layout.key(int(bars.open_ms[-1]))),
+        count=len(changed),
+        first=str(layout.key(int(bars.open_ms[changed[0]]))),
+        last=str(layout.key(int(bars.open_ms[changed[-1]]))),
     )
-    return result.modified_count
+    return reached, reached < len(changed)

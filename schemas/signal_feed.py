@@ -25,6 +25,7 @@ _ACTIONS = {"enter_long", "exit_long", "enter_short", "exit_short"}
 _FIELDS = ("ts", "action", "score", "weight", "valid_until", "version")
 _HISTORY_FIELDS = ("created_at", "updated_at", "replaced_at")
 _HISTORY_TIMEOUTS = {"serverSelectionTimeoutMS": 5_000, "connectTimeoutMS": 5_000, "socketTimeoutMS": 60_000}
+_BATCH = 100_000  # unset, the server's first reply ends at 101 documents, and a loop would wait for a second one
 _BAD_VALUE = 2  # MongoDB's code for a hint that names no index
 
 _Row = tuple[int, int, int, int, str, float, float]
@@ -164,8 +165,10 @@ class SignalFeed:
         fields = {"_id": False} | dict.fromkeys((*_FIELDS, *history, *more), True)
         # The hint makes a database without the index an error at once, not a slow scan in every loop.
         hint = [(name, ASCENDING) for name in (REVISION_KEY if collection == SIGNAL_REVISIONS else SIGNAL_KEY)]
-        found: Iterable[Mapping[str, Any]] = self.database[collection].find(query, fields, hint=hint)
-        return found
+        cursor: Iterable[Mapping[str, Any]] = self.database[collection].find(
+            query, fields, hint=hint, batch_size=_BATCH
+        )
+        return cursor
 
     def _signals(
         self, documents: Sequence[Mapping[str, Any]], revisions: Sequence[Mapping[str, Any]] | None = None

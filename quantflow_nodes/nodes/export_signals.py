@@ -5,17 +5,18 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from quantflow_nodes.node import Node, Params, Ports, RunContext
 from quantflow_nodes.ports import Factor, Position, SymbolFrame
 from quantflow_nodes.publish import Batch, ExportCounts, Opinion, publish_signals
-from schemas.documents import Signal
+from quantflow_nodes.signal_columns import NO_TIME, Label, SignalColumns
+from schemas.documents import Action
 from schemas.errors import InputError, SignalError
 from schemas.symbols import Symbol
-from schemas.timeframes import Timeframe
 
 _FIRST_LOOK_BARS = 16
+_LONGEST_S = 10_000 * 366 * 86_400  # beyond the years that a time has
 
 
 class ExportSignalsParams(Params):
@@ -92,7 +93,7 @@ class ExportSignals(Node[ExportSignalsParams, ExportSignalsInputs, ExportSignals
                 f"{counts.refused} signals of {params.strategy_id} are of bars that have not closed yet and were "
                 f"refused; the other {len(batch.signals) - counts.refused} are published. End the bars before now."
             )
-        return ExportSignalsOutputs(signals=_as_frame(batch.signals), counts=counts)
+        return ExportSignalsOutputs(signals=batch.columns().frame(), counts=counts)
 
     def summary(self, params: ExportSignalsParams, outputs: ExportSignalsOutputs) -> dict[str, Any]:
         """What the export did."""
@@ -139,23 +140,70 @@ def make_batch(
     counts as flat, so that a first position of 0 gives no exit. With `closed_after_ms` the batch is about the bars that
     closed after that time; those before only tell what the opinion was.
     """
-    opinions, signals = [], []
-    data, values = frame.data.reset_index(drop=True), values.reset_index(drop=True)
-    opens_ms = frame.times_ms
+    opens_ms, decided = frame.times_ms, np.asarray(values, np.float64)
     first_open = None if closed_after_ms is None else closed_after_ms - frame.timeframe.seconds * 1000 + 1
-    for name, rows in data.loc[values.notna()].groupby("symbol", sort=True):
-        symbol = Symbol.parse(str(name))
-        own = values.loc[rows.index].to_numpy(np.float64)
-        opens = opens_ms[rows.index.to_numpy()]
-        first = 0 if first_open is None else int(np.searchsorted(opens, first_open))
-        opinions.append(Opinion(symbol.pair, opens[first:]))
-        emitted = np.arange(own.size) if params.emit == "every_bar" else _changes(own, params.value)
-        times = rows["datetime"].iloc
-        signals += [
-            _signal(symbol, times[row].to_pydatetime(), own[row], frame.timeframe, params, source)
-            for row in emitted[emitted >= first]
-        ]
+    opinions: list[Opinion] = []
+    labels: list[Label] = []
+    rows, label = [], []
+    known = ~np.isnan(decided)
+    for name, start, stop in _symbol_rows(frame):
+        own = start + np.flatnonzero(known[start:stop])
+        if not own.size:
+            continue
+        symbol = Symbol.parse(name)
+        first = 0 if first_open is None else int(np.searchsorted(opens_ms[own], first_open))
+        opinions.append(Opinion(symbol.pair, opens_ms[own[first:]]))
+        emitted = np.arange(own.size) if params.emit == "every_bar" else _changes(decided[own], params.value)
+        emitted = own[emitted[emitted >= first]]
+        rows.append(emitted)
+        label.append(len(labels) + _is_exit(decided[emitted], params))
+        labels += _labels(symbol, params, source)
+    signals = _columns(frame, decided, params, tuple(labels), _joined(rows), _joined(label))
+    signals.check()
     return Batch(params.strategy_id, frame.timeframe, signals, opinions, _stretch(opens_ms, first_open))
+
+
+def _symbol_rows(frame: SymbolFrame) -> list[tuple[str, int, int]]:
+    """Return each symbol with its first row and the one behind its last."""
+    starts = frame.symbol_starts
+    names = frame.data["symbol"].iloc[starts].astype(str)
+    return list(zip(names, starts.tolist(), [*starts[1:].tolist(), len(frame.data)], strict=True))
+
+
+def _labels(symbol: Symbol, params: ExportSignalsParams, source: str) -> list[Label]:
+    """Return what a symbol's signals say in words: two of them where they say to enter or to exit."""
+    actions: tuple[Action | None, ...] = ("enter_long", "exit_long") if params.value == "action" else (None,)
+    return [Label(str(symbol), symbol.pair, action, params.note, source) for action in actions]
+
+
+def _is_exit(values: npt.NDArray[np.float64], params: ExportSignalsParams) -> npt.NDArray[np.int64]:
+    """Return the place of each value's label among those of its symbol."""
+    return ((params.value == "action") & ~(values > 0)).astype(np.int64)
+
+
+def _columns(
+    frame: SymbolFrame,
+    values: npt.NDArray[np.float64],
+    params: ExportSignalsParams,
+    labels: tuple[Label, ...],
+    rows: npt.NDArray[np.int64],
+    label: npt.NDArray[np.int64],
+) -> SignalColumns:
+    ts_us = frame.data["datetime"].dt.as_unit("us").astype("int64").to_numpy(np.int64)[rows]
+    nothing, chosen = np.full(rows.size, np.nan), values[rows]
+    ends = np.full(rows.size, NO_TIME)
+    if params.valid_for_bars is not None:
+        ends = ts_us + min(frame.timeframe.seconds * (1 + params.valid_for_bars), _LONGEST_S) * 1_000_000
+    return SignalColumns(
+        params.strategy_id,
+        frame.timeframe,
+        labels,
+        label,
+        ts_us,
+        score=chosen if params.value == "score" else nothing,
+        weight=chosen if params.value == "weight" else nothing,
+        valid_until_us=ends,
+    )
 
 
 def _stretch(opens_ms: npt.NDArray[np.int64], first_open: int | None) -> tuple[int, int] | None:
@@ -169,30 +217,5 @@ def _changes(values: npt.NDArray[Any], value: str) -> npt.NDArray[np.int64]:
     return np.flatnonzero(np.diff(decisions, prepend=0.0) != 0)
 
 
-def _signal(
-    symbol: Symbol, ts: Any, value: float, timeframe: Timeframe, params: ExportSignalsParams, source: str
-) -> Signal:
-    content: dict[str, Any] = {params.value: float(value)}
-    if params.value == "action":
-        content = {"action": "enter_long" if value > 0 else "exit_long"}
-    if params.valid_for_bars is not None:
-        content["valid_until"] = ts + timeframe.delta * (1 + params.valid_for_bars)
-    try:
-        return Signal(
-            strategy_id=params.strategy_id,
-            symbol=str(symbol),
-            pair=symbol.pair,
-            timeframe=timeframe.name,
-            ts=ts,
-            note=params.note,
-            source=source,
-            **content,
-        )
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise SignalError(f"The signal of {symbol} at {ts} can not be published: {reason}") from None
-
-
-def _as_frame(signals: Any) -> pd.DataFrame:
-    columns = ["ts", "symbol", "pair", "action", "weight", "score"]
-    return pd.DataFrame([[getattr(signal, name) for name in columns] for signal in signals], columns=columns)
+def _joined(parts: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    return np.concatenate([np.empty(0, np.int64), *parts])

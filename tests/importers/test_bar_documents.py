@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from import_samples import BTC, DAY, MINUTE, START_MS, rising_bars
 
-from importers.bar_documents import BarLayout, decoded, documents
+from importers.bar_documents import BarLayout, decoded
 from importers.bars import Bars
 from schemas.documents import DayBar, MinuteBar
 from schemas.symbols import Symbol
@@ -40,12 +40,6 @@ def test_rows_fit_the_strict_models(timeframe: Timeframe, model: type[MinuteBar]
     """A decoded row is a valid document of its collection, with exactly its fields."""
     rows = BarLayout(BTC, timeframe).rows(rising_bars(2, timeframe=timeframe))
     assert model(**decoded(rows[1])).close == 101.5
-
-
-def test_documents_are_sent_as_they_are() -> None:
-    """A document made of a row holds that row's bytes."""
-    rows = BarLayout(BTC, MINUTE).rows(rising_bars(3))
-    assert [document.raw for document in documents(rows)] == [row.tobytes() for row in rows]
 
 
 @given(st.integers(0, 25_000))

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from import_samples import BTC, DAY, MINUTE, START_MS, minutes, rising_bars, stored
 
 from importers.bar_documents import BarLayout
-from importers.bars import Bars
-from importers.stored_bars import difference
-from importers.writer import INSERT_ROWS, Written, write_bars
+from importers.bars import OHLCV, Bars
+from importers.stored_bars import PART_BARS, difference
+from importers.writer import INSERT_ROWS, Written, _replace, write_bars
 from schemas.collections import Store
 from schemas.errors import StoreError
 from schemas.mongo import store_errors
@@ -87,6 +87,48 @@ def test_a_stored_bar_that_is_none_is_replaced(db: Store, document: dict[str, An
     db["crypto_market_1m"].insert_one({"datetime": layout.key(START_MS), "symbol": str(BTC), **document})
     assert counts(write_bars(db, rising_bars(1))) == (0, 1, 0)
     assert counts(write_bars(db, rising_bars(1))) == (0, 0, 1)
+
+
+def test_a_changed_bar_keeps_an_id_of_any_kind(db: Store) -> None:
+    """Another program's `_id` may be a text; the document is replaced in its place all the same."""
+    document = {"datetime": BarLayout(BTC, MINUTE).key(START_MS), "symbol": str(BTC), "open": 1.0}
+    db["crypto_market_1m"].insert_one({"_id": "own", **document})
+    assert counts(write_bars(db, rising_bars(2))) == (1, 1, 0)
+    replaced = db["crypto_market_1m"].find_one({"_id": "own"})
+    assert replaced is not None
+    assert (replaced["open"], list(replaced)[1:]) == (100.0, ["datetime", "symbol", *OHLCV])
+
+
+def test_a_zero_of_another_sign_is_unchanged(db: Store) -> None:
+    """0.0 and -0.0 are one value in different bytes."""
+    bars = rising_bars(3)
+    write_bars(db, changed_at(bars, 0, -0.0))
+    assert counts(write_bars(db, bars)) == (0, 0, 3)
+
+
+def test_a_bar_that_is_deleted_before_it_is_replaced_is_told(db: Store) -> None:
+    """Nothing is stored under its old id: the writer looks again, and inserts it."""
+    bars = rising_bars(4)
+    write_bars(db, changed_at(changed_at(bars, 1, 9.0), 3, 9.0))
+    layout = BarLayout(BTC, MINUTE)
+    found = difference(db, layout, bars, layout.rows(bars))
+    db["crypto_market_1m"].delete_one({"open": 101.0})
+    assert _replace(db, layout, bars, layout.rows(bars), found) == (1, True)
+    assert counts(write_bars(db, bars)) == (1, 0, 3)
+
+
+def test_a_stretch_of_several_parts_is_compared_whole(db: Store) -> None:
+    """Bars at the ends of parts, and stored ones between them that are not given, are each found once."""
+    bars, end = rising_bars(2 * PART_BARS + 5), PART_BARS
+    rows = np.array([0, end - 2, end - 1, end, end + 1, 2 * end - 1, 2 * end, 2 * end + 4])
+    write_bars(db, changed_at(bars, end, 0.25).take(rows))
+    is_given = np.ones(len(bars), np.bool_)
+    is_given[[end - 1, 2 * end]] = False
+    given, layout = bars.take(is_given), BarLayout(BTC, MINUTE)
+    found = difference(db, layout, given, layout.rows(given))
+    assert given.open_ms[~found.missing].tolist() == bars.open_ms[np.setdiff1d(rows, [end - 1, 2 * end])].tolist()
+    assert given.open_ms[found.changed].tolist() == [int(bars.open_ms[end])]
+    assert found.others_ms.tolist() == bars.open_ms[[end - 1, 2 * end]].tolist()
 
 
 def test_symbols_do_not_meet(db: Store) -> None:
