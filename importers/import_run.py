@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from importers.bars import Batch
 from importers.day_bars import day_bars
-from importers.file_sources import FileSeries, files_batches
 from importers.intake import ImportRun, SymbolIntake
 from importers.progress import SymbolBars
 from importers.request import ImportRequest
@@ -102,6 +101,8 @@ def _take_days(db: Store, request: ImportRequest, intake: SymbolIntake, outcome:
 
 
 def _take_files(request: ImportRequest, intake: SymbolIntake, outcome: Outcome, now_ms: int) -> None:
+    from importers.file_sources import FileSeries, files_batches  # pandas, which no venue needs, takes a second to load
+
     series = FileSeries(intake.symbol, intake.timeframe, request.span.since_ms, request.span.until_ms)
     for batches in files_batches(request.source, request.path or "", series):
         with outcome.keeping_errors():
