@@ -87,7 +87,7 @@ class BacktestResult:
 
 
 def simulate_long_flat(
-    bars: pd.DataFrame,
+    bars: pd.DataFrame | CheckedBars,
     position: "pd.DataFrame | pd.Series[Any] | npt.ArrayLike | None" = None,
     fee: float = 0.001,
     slippage: float = 0.0,
@@ -102,8 +102,9 @@ def simulate_long_flat(
 
     Parameters
     ----------
-    bars : DataFrame
-        Columns symbol, datetime (aware UTC bar opens), open, close; sorted by (symbol, datetime), unique.
+    bars : DataFrame or CheckedBars
+        Columns symbol, datetime (aware UTC bar opens), open, close; sorted by (symbol, datetime), unique. What
+        `check_bars` returned for them is not checked again.
     position : DataFrame, Series, array or None
         The share of the equity to hold, in [0, 1]; NaN keeps what was decided before. A frame (symbol, datetime,
         position) is joined on its keys; a Series or array has one value a bar. None holds all along.
@@ -154,7 +155,7 @@ def simulate_buy_and_hold(result: BacktestResult) -> BacktestResult:
     cash = {sleeve.rows.symbol: sleeve.initial_cash for sleeve in result.sleeves}
     total = math.fsum(cash.values())
     return simulate_long_flat(
-        result.bars.frame,
+        result.bars,
         fee=result.fee,
         slippage=result.slippage,
         initial_cash=total,

@@ -1,7 +1,7 @@
 """The bars frame that all of research works on: what its columns must hold, checked once, seen as numpy blocks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -37,6 +37,9 @@ class SymbolRows:
 class CheckedBars:
     """A bars frame that was found sorted and unique.
 
+    It may be used many times in place of its frame; what a look at the frame found is kept, so the frame must not be
+    changed any more.
+
     Attributes
     ----------
     frame : DataFrame
@@ -54,6 +57,7 @@ class CheckedBars:
     opens: pd.DatetimeIndex
     blocks: tuple[SymbolRows, ...]
     step: int
+    _prices: dict[str, Floats] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def ticks(self) -> Ints:
@@ -80,15 +84,18 @@ class CheckedBars:
         return as_floats(self.frame[name], f"The bars' column {name!r}")
 
     def prices(self, name: str) -> Floats:
-        """Return one price column, all of it finite and above zero.
+        """Return one price column, all of it finite and above zero, in one piece; it is looked at once.
 
         Raises
         ------
         InputError
             Where a price is NaN, infinite, zero or negative; the message names the first such bar.
         """
-        values = self.column(name)
+        if name in self._prices:
+            return self._prices[name]
+        values = np.ascontiguousarray(self.column(name))
         if values.min() > 0 and values.max() < np.inf:  # a NaN makes min() NaN, and the comparison false
+            self._prices[name] = values
             return values
         row = int(np.flatnonzero(~((values > 0) & (values < np.inf)))[0])
         raise InputError(
@@ -101,13 +108,14 @@ class CheckedBars:
         return f"{self.frame['symbol'].iloc[row]} {self.opens[row].isoformat()}"
 
 
-def check_bars(bars: pd.DataFrame, columns: Sequence[str] = ()) -> CheckedBars:
+def check_bars(bars: "pd.DataFrame | CheckedBars", columns: Sequence[str] = ()) -> CheckedBars:
     """Return `bars` as checked rows: sorted by (symbol, datetime), unique, with aware UTC open times.
 
     Parameters
     ----------
-    bars : DataFrame
-        Columns `symbol`, `datetime` (aware UTC, the bar's open) and those in `columns`; any index.
+    bars : DataFrame or CheckedBars
+        Columns `symbol`, `datetime` (aware UTC, the bar's open) and those in `columns`; any index. Bars that were
+        checked before come back as they are.
     columns : sequence of str
         Further columns that the caller needs.
 
@@ -118,11 +126,14 @@ def check_bars(bars: pd.DataFrame, columns: Sequence[str] = ()) -> CheckedBars:
     TimeError
         Where `datetime` holds something else than aware UTC times.
     """
-    if not isinstance(bars, pd.DataFrame):
+    frame = bars.frame if isinstance(bars, CheckedBars) else bars
+    if not isinstance(frame, pd.DataFrame):
         raise InputError(f"A bars frame must be a pandas DataFrame, found {type(bars).__name__}.")
-    missing = [name for name in (*KEY_COLUMNS, *columns) if name not in bars.columns]
+    missing = [name for name in (*KEY_COLUMNS, *columns) if name not in frame.columns]
     if missing:
-        raise InputError(f"A bars frame needs the columns {missing}, found {_names(bars)}.")
+        raise InputError(f"A bars frame needs the columns {missing}, found {_names(frame)}.")
+    if isinstance(bars, CheckedBars):
+        return bars
     if len(bars) == 0:
         raise InputError("The bars frame is empty: at least one bar was needed. Import bars, or widen the range.")
     opens = utc_index(bars["datetime"], "The bars' column 'datetime'")

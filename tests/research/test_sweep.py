@@ -1,0 +1,141 @@
+"""A sweep gives for each parameter set what one backtest of that set gives."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from research.backtest import simulate_long_flat
+from research.bars import check_bars
+from research.factors.compute import compute_factor
+from research.fills import Costs
+from research.sweep import SweepBars, SweepFigures, momentum_figures, position_figures, threshold_figures
+from schemas.errors import InputError
+
+NAN = math.nan
+COSTS = Costs(0.001, 0.0002)
+EXACT = ("trades", "win_rate", "exposure")
+
+
+def random_bars(make_bars, count, seed=7, deviation=5e-3):
+    """Return a random walk whose opens are near the close before."""
+    random = np.random.default_rng(seed)
+    closes = 100 * np.exp(np.cumsum(random.normal(0, deviation, count)))
+    opens = np.concatenate([[100.0], closes[:-1]]) * np.exp(random.normal(0, deviation / 5, count))
+    return make_bars(opens.tolist(), closes.tolist())
+
+
+def assert_figures(found: SweepFigures, row: int, bars: pd.DataFrame, position, costs=COSTS, cash=10_000.0):
+    """Compare one set with one backtest, the shape of its returns with the definitions."""
+    result = simulate_long_flat(bars, position, costs.fee, costs.slippage, cash)
+    frame = found.frame().iloc[row]
+    for name in frame.index.drop(["skewness", "kurtosis", "returns"]):
+        expected = getattr(result.metrics, name)
+        if name in EXACT:
+            assert frame[name] == pytest.approx(expected, abs=0, rel=0, nan_ok=True), name
+        else:
+            assert frame[name] == pytest.approx(expected, rel=1e-9, abs=1e-9, nan_ok=True), name
+    equity = result.portfolio_equity.to_numpy()
+    returns = equity[1:] / equity[:-1] - 1
+    assert frame["returns"] == len(returns)
+    if len(returns) > 1 and returns.std() > 0:
+        away = returns - returns.mean()
+        assert frame["skewness"] == pytest.approx((away**3).mean() / returns.std() ** 3, rel=1e-7, abs=1e-7)
+        assert frame["kurtosis"] == pytest.approx((away**4).mean() / returns.std() ** 4, rel=1e-7)
+    else:
+        assert math.isnan(frame["skewness"])
+        assert math.isnan(frame["kurtosis"])
+
+
+def test_positions_of_one_or_many_sets(make_bars):
+    """A row of positions is one set; rows of rows are many, NaN and weights among them."""
+    bars = random_bars(make_bars, 200)
+    random = np.random.default_rng(1)
+    flips = random.choice([0.0, 1.0, NAN], size=200)
+    rows = np.array([flips, random.choice([0.0, 0.25, 1.0], size=200), np.full(200, NAN), np.ones(200)])
+    prepared = SweepBars.of(bars)
+    many = position_figures(prepared, rows, COSTS, 10_000.0)
+    for row in range(4):
+        assert_figures(many, row, bars, rows[row])
+    alone = position_figures(prepared, flips, COSTS, 10_000.0)
+    pd.testing.assert_frame_equal(alone.frame(), many.frame().iloc[[0]])
+
+
+def test_momentum_sets_are_the_factor_and_its_thresholds(make_bars):
+    """Each set gives what compute_factor and the rule of threshold_position give, one after the other."""
+    bars = random_bars(make_bars, 3000)
+    lookback, enter, leave = [1, 5, 60, 60, 2999], [0.0, 0.004, 0.01, 0.02, 0.0], [0.0, -0.004, 0.0, -0.01, 0.0]
+    found = momentum_figures(SweepBars.of(bars), np.array(lookback), np.array(enter), np.array(leave), COSTS, 500.0)
+    for row, (bars_back, above, below) in enumerate(zip(lookback, enter, leave, strict=True)):
+        factor = compute_factor(bars, "momentum", lookback_bars=bars_back)["factor"].to_numpy()
+        position = np.where(factor > above, 1.0, np.where(factor < below, 0.0, NAN))
+        assert_figures(found, row, bars, position, cash=500.0)
+
+
+def test_figures_by_hand(make_bars):
+    """Bought at 100, marked at 110 and 99, sold at 121: two of the returns are 0.1 and −0.1, one is 121 / 99 − 1."""
+    bars = make_bars([50, 100, 105, 121, 60], [50, 110, 99, 125, 60])
+    found = position_figures(SweepBars.of(bars), np.array([1.0, 1, 0, 0, 0]), Costs(0.0, 0.0), 1000.0)
+    returns = np.array([0.1, -0.1, 121 / 99 - 1, 0.0])
+    away = returns - returns.mean()
+    assert found.final_equity.tolist() == [pytest.approx(1210, rel=1e-14)]
+    assert found.total_return[0] == pytest.approx(0.21, rel=1e-14)
+    assert found.max_drawdown[0] == pytest.approx(0.1, rel=1e-14)
+    assert (found.trades[0], found.exposure[0], found.returns[0]) == (1, 0.4, 4)
+    assert found.skewness[0] == pytest.approx((away**3).mean() / (away**2).mean() ** 1.5, rel=1e-12)
+    assert found.kurtosis[0] == pytest.approx((away**4).mean() / (away**2).mean() ** 2, rel=1e-12)
+
+
+FACTOR = st.one_of(st.just(NAN), st.floats(-1, 1), st.sampled_from([0.0, 0.5, -0.5]))
+
+
+@given(
+    st.lists(st.tuples(st.floats(1, 1000), st.floats(1, 1000), FACTOR), min_size=1, max_size=60),
+    st.floats(-0.6, 0.6),
+    st.floats(0, 0.6),
+)
+@settings(max_examples=100, deadline=None)
+def test_thresholds_agree_with_one_backtest(make_bars, rows, enter, between):
+    """Any factor with holes, and thresholds that values may lie upon."""
+    opens, closes, factor = (list(column) for column in zip(*rows, strict=True))
+    bars, values = make_bars(opens, closes), np.array(factor)
+    leave = enter - between
+    found = threshold_figures(
+        SweepBars.of(check_bars(bars)), values, np.array([0]), np.array([enter]), np.array([leave]), COSTS, 1e4
+    )
+    position = np.where(values > enter, 1.0, np.where(values < leave, 0.0, NAN))
+    assert_figures(found, 0, bars, position)
+
+
+@pytest.mark.parametrize(
+    ("lookback", "enter", "leave", "sentence"),
+    [
+        ([0], [0.0], [0.0], "must lie between 1 and 4"),
+        ([5], [0.0], [0.0], "must lie between 1 and 4"),
+        ([1], [0.0], [0.1], "exit_below must not lie above enter_above"),
+        ([1, 2], [0.0], [0.0], "arrays of one length"),
+    ],
+)
+def test_refuses_sets_that_can_not_be(make_bars, lookback, enter, leave, sentence):
+    """The bound that was violated is named."""
+    with pytest.raises(InputError, match=sentence):
+        momentum_figures(
+            SweepBars.of(make_bars([1, 2, 3, 4, 5])), np.array(lookback), np.array(enter), np.array(leave), COSTS, 1.0
+        )
+
+
+def test_refuses_what_does_not_fit_the_bars(make_bars):
+    """One value a bar, rows that are there, one symbol."""
+    one = make_bars([1, 2, 3])
+    bars = SweepBars.of(one)
+    with pytest.raises(InputError, match="for each of the 3 bars"):
+        position_figures(bars, np.ones(4), COSTS, 1.0)
+    with pytest.raises(InputError, match="must name rows of factors"):
+        threshold_figures(bars, np.ones(3), np.array([1]), np.zeros(1), np.zeros(1), COSTS, 1.0)
+    with pytest.raises(InputError, match=r"must lie in \[0, 1\], found 2.0"):
+        position_figures(bars, np.array([0, 2.0, 0]), COSTS, 1.0)
+    with pytest.raises(InputError, match="one symbol, found A, B"):
+        SweepBars.of(pd.concat([make_bars([1, 2], symbol="A"), make_bars([1, 2], symbol="B")], ignore_index=True))
