@@ -1,5 +1,6 @@
 """Draws what a sweep found: its metric over two parameters, over one, and the curve of a walk-forward."""
 
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
@@ -87,7 +88,7 @@ def _heat_map(
 ) -> go.Heatmap:
     best = ranked.drop_duplicates([across, up])
     columns, rows = sorted(best[across].unique()), sorted(best[up].unique())
-    told = best.apply(lambda one: _told(one, others, beside), axis=1) if len(best) else best[metric]
+    told = [_told(row, others, beside) for row in best[[beside, *others]].to_dict("records")]
     cells = best.assign(told=told).set_index([up, across])
     values = cells[metric].unstack().reindex(index=rows, columns=columns)
     texts = cells["told"].unstack().reindex(index=rows, columns=columns)
@@ -108,7 +109,7 @@ def _heat_map(
     )
 
 
-def _told(row: "pd.Series[Any]", others: list[str], beside: str) -> str:
+def _told(row: Mapping[Any, Any], others: list[str], beside: str) -> str:
     """Say what belongs to a cell besides its place and value."""
     parts = [f"{_words(beside)} {_short(row[beside])}", *(f"{name} {row[name]}" for name in others)]
     return "<br>".join(part.replace("<", "&lt;") for part in parts)

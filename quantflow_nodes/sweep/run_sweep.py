@@ -28,7 +28,7 @@ from schemas.settings import Settings
 
 log = structlog.get_logger()
 Observer = Callable[[int, int], None]
-_SETS_A_TASK, _PLAIN_SETS_A_TASK = 256, 16
+_SETS_A_TASK, _PLAIN_SETS_A_TASK = 256, 8
 _CLUSTER_WORKERS = 16  # how many a cluster is expected to have, when work is cut into tasks
 
 

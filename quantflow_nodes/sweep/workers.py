@@ -35,8 +35,12 @@ def local_pool(workers: int, *, threads: bool) -> Iterator[Executor]:
         pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin_process)
     try:
         yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
+    pool.shutdown()
 
 
 def results_of(pool: Executor, work: Callable[[Task], T], tasks: Sequence[Task]) -> Iterator[tuple[Task, T]]:
