@@ -42,7 +42,7 @@ def surface_figure(ranked: pd.DataFrame, params: list[str], metric: str, beside:
         height=max(340, min(720, 120 + 26 * ranked[pairs[0][1]].nunique())),
         hovermode="closest",
         margin={"l": 90, "r": 12, "t": 56 if len(pairs) > 1 else 12, "b": 56},
-        xaxis={"type": "category", "title": {"text": pairs[0][0]}},
+        xaxis={"type": "category", "nticks": 24, "title": {"text": pairs[0][0]}},
         yaxis={"type": "category", "title": {"text": pairs[0][1]}},
     )
     if len(pairs) > 1:
@@ -77,7 +77,7 @@ def _line_over(ranked: pd.DataFrame, param: str, metric: str, beside: str) -> go
         height=340,
         showlegend=False,
         margin={"l": 64, "r": 12, "t": 12, "b": 56},
-        xaxis={"type": "category", "title": {"text": param}},
+        xaxis={"type": "category", "nticks": 24, "title": {"text": param}},
         yaxis={"title": {"text": _words(metric)}},
     )
     return figure

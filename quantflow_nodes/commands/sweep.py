@@ -61,7 +61,7 @@ def sweep(
         str | None, typer.Option(metavar="ADDRESS", help="Run on a Dask scheduler, such as tcp://127.0.0.1:8786.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where files are written.  [default: sweep-NAME]")
+        Path | None, typer.Option(metavar="DIR", help="Where files are written; sweep-NAME by default.")
     ] = None,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
     skip_invalid: Annotated[
@@ -88,6 +88,8 @@ def sweep(
     check_metric(metric)
     if anchored and walk_forward is None:
         raise InputError("--anchored says how a walk-forward begins. Give --walk-forward too, such as 7d:1d.")
+    if dask is not None and workers:
+        raise InputError("--workers is about this machine and --dask about a cluster. Give one of them.")
     walk = None if walk_forward is None else parse_walk_forward(walk_forward, anchored=anchored)
     settings = Settings.load()
     configure_logging(settings)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from quantflow_nodes.frame_cuts import closed_until
 from quantflow_nodes.graph import Graph
 from quantflow_nodes.node import Params, Ports, RunContext, TooFewBarsError
 from quantflow_nodes.nodes.read_bars import ReadBars
@@ -20,7 +19,7 @@ from quantflow_nodes.sweep.fast_path import ThresholdShape, threshold_shape
 from quantflow_nodes.sweep.figures import Figures, figures_of
 from quantflow_nodes.sweep.grid import value_key
 from quantflow_nodes.sweep.memo import Memo
-from quantflow_nodes.sweep.windows import Window, rows_from
+from quantflow_nodes.sweep.windows import Window, rows_from, rows_until
 from research.backtest import BacktestResult
 from schemas.errors import InputError, QuantFlowError
 
@@ -229,7 +228,7 @@ def _cut(name: str, outputs: Ports, window: Window) -> Ports:
     cut = {}
     for port in type(outputs).model_fields:
         value = getattr(outputs, port)
-        cut[port] = closed_until(value, window.end_ms) if isinstance(value, SymbolFrame) else value
+        cut[port] = rows_until(value, window.end_ms) if isinstance(value, SymbolFrame) else value
         if isinstance(value, SymbolFrame) and len(value.data) and not len(cut[port].data):
             none = TooFewBarsError(f"{name} has no {port} that has closed by {window.end:%Y-%m-%d %H:%M} UTC.")
             raise SetFailedError(str(none), none.exit_code) from none

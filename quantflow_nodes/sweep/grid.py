@@ -13,7 +13,7 @@ import orjson
 from schemas.errors import InputError
 from schemas.yaml_text import parse_yaml
 
-MOST_SETS = 1_000_000
+MOST_SETS = 250_000
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _RANGE = re.compile(rf"({_NUMBER}):({_NUMBER}):({_NUMBER})")
 Positions = tuple[int, ...]
@@ -61,7 +61,7 @@ def parse_grid(texts: Sequence[str], drawn: int | None = None, seed: int = 0) ->
     Raises
     ------
     InputError
-        Where a text has another form, names a parameter twice, or there are more than a million sets.
+        Where a text has another form, names a parameter twice, or there are more than a quarter of a million sets.
     """
     if not texts:
         raise InputError("A sweep needs at least one --grid, such as --grid momentum.lookback_bars=30:240:30.")

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from quantflow_nodes.node import Ports
 from quantflow_nodes.ports import SymbolFrame
+from research.sweep import SweepBars
 
 T = TypeVar("T")
 
@@ -59,7 +60,9 @@ class Memo:
 
 
 def size_of(value: Any) -> int:
-    """Return how many bytes the frames of a node's outputs hold; 0 for what holds none."""
+    """Return how many bytes the frames of a node's outputs, or of prepared bars, hold; 0 for what holds none."""
     if isinstance(value, Ports):
         return sum(size_of(getattr(value, port)) for port in type(value).model_fields)
+    if isinstance(value, SweepBars):
+        return int(value.checked.frame.memory_usage().sum())
     return int(value.data.memory_usage().sum()) if isinstance(value, SymbolFrame) else 0

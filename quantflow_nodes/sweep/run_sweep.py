@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
 import structlog
+from pymongo.errors import PyMongoError
 
 from quantflow_nodes.node import RunContext, TooFewBarsError
 from quantflow_nodes.sweep.evaluation import Evaluator, SweepSpec, Task, adopt, evaluate
@@ -102,11 +103,9 @@ def run_sweep(
         log.info("sweep_started", graph=plan.graph.name, sweep_id=sweep_id, sets=len(plan.grid.sets))
         try:
             outcome = _Sweep(db, plan, options, evaluator, data, store, observe).run(cluster)
-        except Exception as error:
-            store.ended("failed", str(error))
-            raise
-        except BaseException:
-            store.ended("interrupted")
+        except BaseException as error:
+            with suppress(PyMongoError):  # MongoDB may be what failed
+                store.ended("failed" if isinstance(error, Exception) else "interrupted", str(error) or None)
             raise
         store.ended("succeeded")
         log.info("sweep_succeeded", graph=plan.graph.name, sweep_id=sweep_id, computed=outcome.computed)

@@ -145,6 +145,13 @@ def parse_walk_forward(text: str, *, anchored: bool = False) -> WalkForward:
     return WalkForward(text, train, test, step, all(bars), anchored)
 
 
+def rows_until(frame: SymbolFrame, end_ms: int) -> SymbolFrame:
+    """Return the rows whose bars close at a time or before; of one symbol they are not copied."""
+    if len(frame.symbol_starts) == 1:
+        return frame.with_rows(frame.data.iloc[: int(np.searchsorted(frame.closes_ms, end_ms, side="right"))])
+    return frame.with_rows(frame.data[frame.closes_ms <= end_ms].reset_index(drop=True))
+
+
 def rows_from(frame: SymbolFrame, start_ms: int) -> SymbolFrame:
     """Return the rows whose bars open at a time or later."""
     return frame.with_rows(frame.data[frame.times_ms >= start_ms].reset_index(drop=True))

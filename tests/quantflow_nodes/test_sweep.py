@@ -181,10 +181,10 @@ def test_the_metric_ranks(walk: Store, settings: Settings) -> None:
 
 
 def test_processes_give_what_threads_give(walk: Store, settings: Settings) -> None:
-    """Two processes of this machine, each with bars of its own."""
-    here = swept(settings, GRID[:2], plain=True)
-    there = swept(settings, GRID[:2], plain=True, workers=2, fresh=True)
-    same(here.table, there.table)
+    """A process of its own reads its own bars; how many there are changes nothing but the time."""
+    here = swept(settings, ["momentum.lookback_bars=20"], plain=True)
+    there = swept(settings, ["momentum.lookback_bars=20"], plain=True, workers=2, fresh=True)
+    assert here.table.equals(there.table)
 
 
 def test_threads_share_what_they_compute() -> None:

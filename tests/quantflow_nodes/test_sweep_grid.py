@@ -39,7 +39,7 @@ def test_values_are_exact_and_of_their_type(text: str, values: tuple[object, ...
         ("m.lookback_bars=", "takes node.param="),
         ("m.lookback_bars=1:5:0", "a step from 1 towards 5 was needed, found 0"),
         ("m.lookback_bars=1:5:-1", "a step from 1 towards 5 was needed, found -1"),
-        ("m.lookback_bars=0:1:1e-9", "at most 1,000,000 values"),
+        ("m.lookback_bars=0:1:1e-9", "at most 250,000 values"),
         ("m.lookback_bars=[1, 2", "no valid YAML"),
     ],
 )
@@ -69,7 +69,7 @@ def test_a_draw_can_be_repeated() -> None:
     [
         ([], "at least one --grid"),
         (["a.x=1,2", "a.x=3"], "names a.x more than once"),
-        (["a.x=1:2000:1", "b.y=1:2000:1"], r"at most 1,000,000 sets, found 4,000,000 \(2000 × 2000\)"),
+        (["a.x=1:2000:1", "b.y=1:2000:1"], r"at most 250,000 sets, found 4,000,000 \(2000 × 2000\)"),
     ],
 )
 def test_what_is_no_grid_is_a_sentence(texts: list[str], said: str) -> None:
