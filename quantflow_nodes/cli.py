@@ -10,6 +10,7 @@ from schemas.console import run_command
 
 COMMANDS = {
     "run": "run",
+    "sweep": "sweep",
     "live": "live",
     "lookahead": "lookahead",
     "check": "check",

@@ -55,10 +55,8 @@ def plan_graph(graph: Graph) -> Plan:
         With every mistake found, a sentence each with the node's name and what would fit: an unknown type, a missing
         or misspelt parameter, an input that does not exist or has another type, a cycle.
     """
-    if str(graph.folder) not in sys.path:
-        sys.path.append(str(graph.folder))  # a graph's own nodes lie beside it
     mistakes: list[str] = []
-    classes = _find_classes(graph, mistakes)
+    classes = find_classes(graph, mistakes)
     checked = ((name, _check_params(name, graph.nodes[name], found, mistakes)) for name, found in classes.items())
     params = {name: given for name, given in checked if given is not None}
     sources = {name: _check_inputs(name, graph, classes, mistakes) for name in classes}
@@ -76,7 +74,10 @@ def plan_graph(graph: Graph) -> Plan:
     )
 
 
-def _find_classes(graph: Graph, mistakes: list[str]) -> dict[str, NodeClass]:
+def find_classes(graph: Graph, mistakes: list[str]) -> dict[str, NodeClass]:
+    """Return the class of each node by its name; a type that is not known adds a sentence to `mistakes`."""
+    if str(graph.folder) not in sys.path:
+        sys.path.append(str(graph.folder))  # a graph's own nodes lie beside it
     classes: dict[str, NodeClass] = {}
     for name, entry in graph.nodes.items():
         try:
@@ -91,11 +92,12 @@ def _check_params(name: str, entry: NodeEntry, found: NodeClass, mistakes: list[
         return found.params_model.model_validate(entry.params)
     except ValidationError as error:
         known = list(found.params_model.model_fields)
-        mistakes += [f"{name}: {_param_mistake(entry, known, dict(part))}" for part in error.errors()]
+        mistakes += [f"{name}: {param_mistake(entry, known, dict(part))}" for part in error.errors()]
     return None
 
 
-def _param_mistake(entry: NodeEntry, known: list[str], part: dict[str, Any]) -> str:
+def param_mistake(entry: NodeEntry, known: list[str], part: dict[str, Any]) -> str:
+    """Return the sentence of one error that pydantic found in a node's parameters; `known` are their names."""
     param = ".".join(map(str, part["loc"]))
     takes = f"{entry.type} takes {_listed(known)}."
     if part["type"] == "missing":

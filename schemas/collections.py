@@ -26,6 +26,8 @@ POSITIONS = "crypto_positions"
 IMPORT_REJECTS = "import_rejects"
 BAR_GAPS = "bar_gaps"
 WORKFLOW_RUNS = "workflow_runs"
+SWEEPS = "sweeps"
+SWEEP_RESULTS = "sweep_results"
 MONITOR_ALERTS = "monitor_alerts"
 
 SIGNAL_KEY = ("strategy_id", "pair", "timeframe", "ts")
@@ -36,6 +38,7 @@ RECEIPT_KEY = ("consumer", *SIGNAL_KEY)
 FILL_KEY = ("consumer", "pair", "order_id")
 POSITION_KEY = ("consumer", "pair", "entry_order_id")
 REJECT_KEY = ("symbol", "timeframe", "time", "reason", "source", "row_digest")
+SWEEP_RESULT_KEY = ("sweep_id", "split", "set_id")
 TTL_INDEX = "ts_ttl"
 UNAUTHORIZED = 13
 _NAMESPACE_EXISTS = 48
@@ -105,6 +108,16 @@ COLLECTIONS = (
         WORKFLOW_RUNS,
         "One document a run of a graph.",
         (Index(("run_id",), unique=True), Index(("name", "started_at")), Index(("state", "started_at"))),
+    ),
+    Collection(
+        SWEEPS,
+        "One document a sweep of a graph's parameters.",
+        (Index(("sweep_id",), unique=True), Index(("name", "started_at"))),
+    ),
+    Collection(
+        SWEEP_RESULTS,
+        "One document a parameter set and stretch of time.",
+        (Index(SWEEP_RESULT_KEY, unique=True),),
     ),
     Collection(
         MONITOR_ALERTS,

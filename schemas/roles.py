@@ -17,6 +17,8 @@ from schemas.collections import (
     SIGNAL_RECEIPTS,
     SIGNAL_REVISIONS,
     SIGNALS,
+    SWEEP_RESULTS,
+    SWEEPS,
     WORKFLOW_RUNS,
 )
 
@@ -90,6 +92,8 @@ ROLES = (
             SIGNAL_EXPORTS: _APPEND,
             SIGNAL_EXPORT_LEASES: _ALL,
             WORKFLOW_RUNS: _KEEP,
+            SWEEPS: _KEEP,
+            SWEEP_RESULTS: _ALL,
         },
     ),
     Role(

@@ -177,7 +177,7 @@ class Settings(_Settings):
     workers: int = Field(
         0,
         ge=0,
-        description="Threads that run independent nodes of a graph. 0: as many as the machine has cores.",
+        description="Threads or processes that run independent nodes of a graph, or sets of a sweep. 0: one a core.",
     )
     importer_password: SecretStr | None = Field(
         None, description="Password that `quantflow db roles` gives the user importer. Unset: a new one."

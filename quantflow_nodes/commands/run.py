@@ -65,7 +65,7 @@ def run(
 
 
 @contextmanager
-def executor_of(cluster: str | None, timeout_s: float = 10.0) -> Iterator[Executor | None]:
+def executor_of(cluster: str | None, timeout_s: float = 10.0, option: str = "--cluster") -> Iterator[Executor | None]:
     """Give an executor on the Dask scheduler at an address for a `with` block; None where there is no address."""
     if cluster is None:
         yield None
@@ -73,7 +73,7 @@ def executor_of(cluster: str | None, timeout_s: float = 10.0) -> Iterator[Execut
     try:
         import distributed  # the extra `cluster`; heavy, so only where it is asked for
     except ImportError:
-        raise InputError("--cluster needs Dask, which is not installed. Install quantflow[cluster].") from None
+        raise InputError(f"{option} needs Dask, which is not installed. Install quantflow[cluster].") from None
     try:
         client: Any = distributed.Client(cluster, timeout=timeout_s)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:

@@ -38,6 +38,7 @@ from schemas.errors import StoreError
 from schemas.mongo import connect
 from schemas.monitor_documents import MonitorAlert
 from schemas.settings import Settings
+from schemas.sweep_documents import Sweep, SweepResult
 from schemas.timeframes import Timeframe
 
 DOCS = Path(__file__).parents[2] / "docs" / "collections.md"
@@ -57,6 +58,8 @@ MODELS: dict[str, type[Document]] = {
     "import_rejects": ImportReject,
     "bar_gaps": BarGap,
     "workflow_runs": WorkflowRun,
+    "sweeps": Sweep,
+    "sweep_results": SweepResult,
     "monitor_alerts": MonitorAlert,
 }
 

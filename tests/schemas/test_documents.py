@@ -24,6 +24,7 @@ from schemas.documents import (
     StoredSignal,
     WorkflowRun,
 )
+from schemas.sweep_documents import Sweep, SweepResult, SweptParam
 
 T = datetime(2022, 1, 1, tzinfo=UTC)
 NAIVE = datetime(2022, 1, 1)  # noqa: DTZ001 - the naive time is the subject
@@ -65,6 +66,15 @@ RUN = {
     "run_id": "run", "name": "graph", "graph": {"nodes": {}}, "graph_digest": "abc", "versions": {}, "state": "running",
     "started_at": T, "host": "here", "pid": 1, "nodes": {},
 }  # fmt: skip
+SWEEP = {
+    "sweep_id": "abc", "name": "graph", "target": "backtest", "graph": {"nodes": {}}, "graph_digest": "abc", "grid": [],
+    "sets": 1, "metric": "sharpe", "versions": {}, "data_first": T, "data_last": T, "data_bars": 1,
+    "data_digest": "abc", "state": "running", "started_at": T, "host": "here", "pid": 1,
+}  # fmt: skip
+SWEEP_RESULT = {
+    "sweep_id": "abc", "split": "all", "set_id": "abc", "params": {"momentum": {"lookback_bars": 60}},
+    "figures": {"sharpe": 1.5, "trades": 7}, "computed_at": T,
+}  # fmt: skip
 EXAMPLES: list[tuple[type[Document], dict[str, Any]]] = [
     (DayBar, DAY_BAR),
     (MinuteBar, MINUTE_BAR),
@@ -79,6 +89,9 @@ EXAMPLES: list[tuple[type[Document], dict[str, Any]]] = [
     (BarGap, GAP),
     (NodeRun, {"type": "read_bars", "state": "waiting"}),
     (WorkflowRun, RUN),
+    (SweptParam, {"node": "momentum", "param": "lookback_bars", "values": [30, 60]}),
+    (Sweep, SWEEP),
+    (SweepResult, SWEEP_RESULT),
 ]
 each_model = pytest.mark.parametrize(("model", "example"), EXAMPLES, ids=[model.__name__ for model, _ in EXAMPLES])
 

@@ -1,0 +1,94 @@
+"""The page about a sweep: what a person reads of it, in the words of the terminal."""
+
+from typing import Any
+
+from quantflow_nodes.sweep.outcome import DEFLATED, SplitOutcome, SweepOutcome
+from quantflow_nodes.sweep.text import cell, title_of
+from research.sweep_report import SweepPage, TextTable, WalkForwardPart, render_sweep
+
+MOST_ROWS = 20
+_SHOWN = (
+    "sharpe", DEFLATED, "total_return", "max_drawdown", "calmar", "trades", "win_rate", "profit_factor",
+)  # fmt: skip
+
+
+def sweep_page(outcome: SweepOutcome) -> str:
+    """Return the page as one HTML text."""
+    best = outcome.best(len(outcome.table))
+    first: dict[str, Any] = {str(name): value for row in best.head(1).to_dict("records") for name, value in row.items()}
+    tiles = [
+        (title_of(name), cell(name, first.get(name)), "even")
+        for name in dict.fromkeys((outcome.metric, "sharpe", DEFLATED, "total_return", "max_drawdown"))
+    ]
+    if outcome.stitched is not None:
+        tiles.append(("return out of sample", cell("total_return", outcome.stitched.figures.total_return), "even"))
+    return render_sweep(
+        SweepPage(
+            title=f"{outcome.plan.graph.name} · sweep",
+            facts=_facts(outcome, first),
+            tiles=tiles,
+            ranked=best,
+            params=[axis.name for axis in outcome.plan.grid.axes],
+            metric=outcome.metric,
+            beside=DEFLATED,
+            best=_best(outcome),
+            verdict=outcome.verdict(),
+            walk_forward=_walk_forward(outcome) if outcome.splits else None,
+            warnings=_warnings(outcome),
+        )
+    )
+
+
+def _facts(outcome: SweepOutcome, first: dict[str, Any]) -> dict[str, str]:
+    grid, data = outcome.plan.grid, outcome.data
+    facts = {
+        "Best set": outcome.set_text(first) if first else "none",
+        "Sets": f"{len(grid.sets):,}",
+        "Ranked by": title_of(outcome.metric),
+        "Bars": f"{data.bars:,} of {data.frame.timeframe}",
+        "Data": f"{data.first:%Y-%m-%d %H:%M} to {data.last:%Y-%m-%d %H:%M} UTC (bar opens)",
+        "Sweep": outcome.sweep_id[:12],
+    }
+    return facts | {
+        axis.name: f"{len(axis.values):,} values, {axis.values[0]} to {axis.values[-1]}" for axis in grid.axes
+    }
+
+
+def _warnings(outcome: SweepOutcome) -> list[str]:
+    found = [f"Open gap: {gap}." for gap in outcome.data.gaps]
+    found += [f"Left out: {line}" for line in outcome.plan.left_out]
+    if outcome.too_few:
+        found.append(f"{outcome.too_few:,} sets had too few bars and have no figures.")
+    return found
+
+
+def _best(outcome: SweepOutcome) -> TextTable:
+    params, names = outcome.param_names(), list(dict.fromkeys((outcome.metric, *_SHOWN)))
+    rows = [
+        [str(number), *(str(row[name]) for name in params), *(cell(name, row[name]) for name in names)]
+        for number, row in enumerate(outcome.best(MOST_ROWS).to_dict("records"), 1)
+    ]
+    return TextTable(["#", *params.values(), *map(title_of, names)], rows)
+
+
+def _walk_forward(outcome: SweepOutcome) -> WalkForwardPart:
+    metric = title_of(outcome.metric)
+    titles = ["Train from", "Test from", "to (UTC)", "Set chosen on train", f"{metric} in", "deflated", f"{metric} out"]
+    titles += ["return in", "return out"]
+    rows = [_split_row(outcome, one) for one in outcome.splits]
+    equity = None if outcome.stitched is None else outcome.stitched.equity
+    return WalkForwardPart(TextTable(titles, rows, words=4), equity, outcome.stitched_sentence())
+
+
+def _split_row(outcome: SweepOutcome, one: SplitOutcome) -> list[str]:
+    train, test, metric = one.train or {}, one.test or {}, outcome.metric
+    times = (one.split.train.start, one.split.test.start, one.split.test.end)
+    return [
+        *(f"{time:%Y-%m-%d %H:%M}" for time in times),
+        outcome.chosen_text(one),
+        cell(metric, train.get(metric)),
+        cell(DEFLATED, one.deflated),
+        cell(metric, test.get(metric)),
+        cell("total_return", train.get("total_return")),
+        cell("total_return", test.get("total_return")),
+    ]

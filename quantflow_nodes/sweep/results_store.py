@@ -1,0 +1,126 @@
+"""Keeps a sweep in MongoDB: each set's figures as they come, so that a sweep that was killed goes on."""
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+from pymongo import UpdateOne
+
+from quantflow_nodes.process_identity import own_identity
+from quantflow_nodes.run_record import versions
+from quantflow_nodes.sweep.figures import FIGURES, Figures
+from quantflow_nodes.sweep.sweep_plan import SweepPlan
+from schemas.collections import SWEEP_RESULTS, SWEEPS, Store
+from schemas.documents import RunState
+from schemas.mongo import server_time
+from schemas.secrets import without_secrets
+from schemas.sweep_documents import Sweep, SweepResult, SweptParam
+
+_RESULTS_A_READ = 10_000
+Values = tuple[Any, ...]
+
+
+def sweep_id_of(plan: SweepPlan, data_digest: str) -> str:
+    """Return what names a sweep: equal graphs, bars and versions give equal figures for equal sets.
+
+    The values of the swept parameters are no part of it, so that a wider grid goes on from a narrower one.
+    """
+    document = plan.graph.as_document()
+    for axis in plan.grid.axes:
+        document["nodes"][axis.node]["params"].pop(axis.param, None)
+    told = {
+        "nodes": document["nodes"],
+        "axes": sorted(axis.name for axis in plan.grid.axes),
+        "target": plan.target,
+        "data": data_digest,
+        "versions": versions(),
+    }
+    return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+class ResultsStore:
+    """The documents of one sweep."""
+
+    def __init__(self, db: Store, plan: SweepPlan, sweep_id: str) -> None:
+        self._db, self._plan, self.sweep_id = db, plan, sweep_id
+
+    def begin(
+        self,
+        metric: str,
+        walk_forward: str | None,
+        data: Mapping[str, Any],
+    ) -> None:
+        """Write the sweep as it begins now."""
+        plan = self._plan
+        sweep = Sweep(
+            sweep_id=self.sweep_id,
+            name=plan.graph.name,
+            target=plan.target,
+            graph=plan.graph.as_document(),
+            graph_digest=plan.graph.digest,
+            grid=[SweptParam(node=axis.node, param=axis.param, values=list(axis.values)) for axis in plan.grid.axes],
+            sets=len(plan.grid.sets),
+            walk_forward=walk_forward,
+            metric=metric,
+            versions=versions(),
+            state="running",
+            started_at=server_time(self._db),
+            **own_identity(),
+            **data,
+        )
+        self._db[SWEEPS].replace_one({"sweep_id": self.sweep_id}, sweep.to_mongo(), upsert=True)
+
+    def ended(self, state: RunState, error: str | None = None) -> None:
+        """Write how it ended."""
+        fields: dict[str, Any] = {"state": state, "ended_at": server_time(self._db)}
+        if error is not None:
+            fields["error"] = without_secrets(error)
+        self._db[SWEEPS].update_one({"sweep_id": self.sweep_id}, {"$set": fields})
+
+    def forget(self) -> int:
+        """Delete the sweep's results, and return how many there were."""
+        return self._db[SWEEP_RESULTS].delete_many({"sweep_id": self.sweep_id}).deleted_count
+
+    def done(self, splits: Sequence[str]) -> dict[tuple[str, str], Figures]:
+        """Return the figures that are stored for some splits, by split and set."""
+        found = self._db[SWEEP_RESULTS].find(
+            {"sweep_id": self.sweep_id, "split": {"$in": list(splits)}},
+            {"_id": 0, "split": 1, "set_id": 1, "figures": 1},
+            batch_size=_RESULTS_A_READ,
+        )
+        return {(one["split"], one["set_id"]): _read(one["figures"]) for one in found}
+
+    def write(self, split: str, sets: Iterable[tuple[Values, Figures]], now: datetime) -> None:
+        """Store the figures of some sets; what is stored already stays as it is."""
+        updates = []
+        for values, figures in sets:
+            result = SweepResult(
+                sweep_id=self.sweep_id,
+                split=split,
+                set_id=self.set_id(values),
+                params=self._params(values),
+                figures={name: value for name, value in figures.items() if not math.isnan(value)},
+                computed_at=now,
+            ).to_mongo()
+            key = {name: result.pop(name) for name in ("sweep_id", "split", "set_id")}
+            updates.append(UpdateOne(key, {"$setOnInsert": result}, upsert=True))
+        if updates:
+            self._db[SWEEP_RESULTS].bulk_write(updates, ordered=False)
+
+    def set_id(self, values: Values) -> str:
+        """Return SHA-256 of a set's parameters, in hex."""
+        return hashlib.sha256(orjson.dumps(self._params(values), option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    def _params(self, values: Values) -> dict[str, dict[str, Any]]:
+        params: dict[str, dict[str, Any]] = {}
+        for axis, value in zip(self._plan.grid.axes, values, strict=True):
+            params.setdefault(axis.node, {})[axis.param] = value
+        return params
+
+
+def _read(figures: Mapping[str, float]) -> Figures:
+    """Return stored figures; what was not defined is NaN, and a set without figures stays without."""
+    return {name: figures.get(name, math.nan) for name in FIGURES} if figures else {}

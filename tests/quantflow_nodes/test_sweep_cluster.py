@@ -1,0 +1,79 @@
+"""A sweep on a Dask cluster of two processes gives what threads give; no bars travel to it."""
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+from market import write_walk
+from swept import swept
+
+from quantflow_nodes.commands.run import executor_of
+from schemas.collections import SWEEP_RESULTS, Store
+from schemas.settings import Settings
+
+CLUSTER = """
+import sys
+from distributed import LocalCluster
+if __name__ == "__main__":
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
+        print(cluster.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+MOST_BYTES_A_TASK, MOST_BYTES_A_RESULT = 16_384, 65_536
+A_BAR_OF_FLOATS = 8 * 5
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[str]:
+    """The address of a Dask scheduler with two worker processes."""
+    script = tmp_path / "cluster.py"
+    script.write_text(CLUSTER)
+    with subprocess.Popen(
+        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+        process.wait(30)
+
+
+class Weighed(Executor):
+    """Sends tasks on and notes how large they and their results are."""
+
+    def __init__(self, inner: Executor) -> None:
+        self._inner, self.tasks, self.results = inner, list[int](), list[Future[Any]]()
+
+    def submit(self, work: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
+        self.tasks.append(len(pickle.dumps((work, arguments, named))))
+        self.results.append(self._inner.submit(work, *arguments, **named))
+        return self.results[-1]
+
+
+@pytest.mark.mongo
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the client's sockets close after its `with` block
+def test_a_cluster_gives_what_threads_give(scheduler: str, settings: Settings, db: Store) -> None:
+    """Every figure of every set and split; tasks and results are far smaller than the bars."""
+    write_walk(db, 2880)
+    grid = ["momentum.lookback_bars=20,60", "position.enter_above=0:0.002:0.001"]
+    here = swept(settings, grid, walk_forward="24h:6h")
+    stored = list(db[SWEEP_RESULTS].find({}, {"_id": 0, "computed_at": 0}).sort([("split", 1), ("set_id", 1)]))
+    with executor_of(scheduler) as executor:
+        assert executor is not None
+        weighed = Weighed(executor)
+        there = swept(settings, grid, walk_forward="24h:6h", cluster=weighed, fresh=True)
+    assert there.table.equals(here.table)
+    assert repr(there.splits) == repr(here.splits)  # as text, in which NaN is NaN
+    assert there.stitched is not None
+    assert here.stitched is not None
+    assert there.stitched.equity.equals(here.stitched.equity)
+    again = list(db[SWEEP_RESULTS].find({}, {"_id": 0, "computed_at": 0}).sort([("split", 1), ("set_id", 1)]))
+    assert again == stored
+    assert len(weighed.tasks) >= len(here.splits)
+    assert max(weighed.tasks) < MOST_BYTES_A_TASK < 2880 * A_BAR_OF_FLOATS
+    assert max(len(pickle.dumps(result.result())) for result in weighed.results) < MOST_BYTES_A_RESULT

@@ -1,0 +1,128 @@
+"""The command `quantflow sweep` as a user meets it: tables, files, JSON, exit codes, and going on after an end."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from market import graph_text, write_walk
+from swept import swept
+from typer.testing import CliRunner
+
+from quantflow_nodes.commands.sweep import app
+from quantflow_nodes.graph import load_graph
+from schemas.collections import SIGNALS, SWEEP_RESULTS, SWEEPS, Store
+from schemas.errors import InputError
+from schemas.settings import Settings
+
+pytestmark = pytest.mark.mongo
+QUANTFLOW = Path(sys.executable).with_name("quantflow")
+GRID = ("--grid", "momentum.lookback_bars=20:60:20", "--grid", "position.enter_above=0:0.002:0.001")
+SLOW_GRID = "momentum.lookback_bars=10:160:5"
+
+SLOW = '''
+"""A factor that takes its time."""
+import time
+from quantflow_nodes.nodes.factor import FactorNode
+
+class Slow(FactorNode):
+    """The factor of its name, later."""
+    type_name = "slow"
+    params_model, inputs_model, outputs_model = (
+        FactorNode.params_model, FactorNode.inputs_model, FactorNode.outputs_model
+    )
+    def run(self, params, inputs, context):
+        time.sleep(0.1)
+        return super().run(params, inputs, context)
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path, command_env: dict[str, str], monkeypatch: pytest.MonkeyPatch, db: Store) -> Path:
+    """A folder with walk.yaml, in which commands use the test's own database; two days of the walk are stored."""
+    write_walk(db, 2880)
+    (tmp_path / "walk.yaml").write_text(graph_text())
+    monkeypatch.chdir(tmp_path)
+    for name, value in command_env.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
+
+
+def shown(*arguments: str) -> str:
+    """What the command prints, run in this process."""
+    ended = CliRunner().invoke(app, ["walk.yaml", "--workers", "1", *GRID, "--walk-forward", "12h:6h", *arguments])
+    assert ended.exit_code == 0, ended.output
+    return ended.stdout
+
+
+def test_a_sweep_shows_its_best_sets_and_writes_files(folder: Path, db: Store) -> None:
+    """The table, what the deflated ratio says, the walk-forward; the files hold every set and load nothing."""
+    text = " ".join(shown().split())
+    for said in ("lookback_bars=", "deflated", "worthless sets", "test from", "Out of sample, 6 tests", "Swept 9 sets"):
+        assert said in text
+    table = pd.read_parquet(folder / "sweep-walk" / "results.parquet")
+    assert len(table) == 9
+    assert {"momentum.lookback_bars", "position.enter_above", "sharpe", "deflated_sharpe"} <= set(table.columns)
+    assert len(pd.read_parquet(folder / "sweep-walk" / "walk_forward.parquet")) == 6
+    page = (folder / "sweep-walk" / "report.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "default-src 'none'" in page
+    assert db[SIGNALS].count_documents({}) == 0
+
+
+def test_json_is_one_object(folder: Path) -> None:
+    """With the ten best sets and the splits; nothing else on standard output."""
+    found = json.loads(shown("--metric", "calmar", "--no-report", "--json", "--out", "here"))
+    assert (found["sets"], found["computed"], found["metric"], len(found["splits"])) == (9, 63, "calmar", 6)
+    assert found["files"] == ["here/results.parquet", "here/walk_forward.parquet"]
+    best = [row["calmar"] for row in found["best"]]
+    assert best == sorted(best, reverse=True)
+    assert set(found["out_of_sample"]) >= {"total_return", "sharpe", "probabilistic_sharpe"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--grid", "position.exit_below=1,2"], "exit_below 1.0 must not lie above enter_above 0.0"),
+        ([*GRID, "--anchored"], "Give --walk-forward too"),
+        ([*GRID, "--workers", "2", "--dask", "tcp://127.0.0.1:1"], "Give one of them"),
+        ([], "at least one --grid"),
+        ([*GRID, "--metric", "luck"], "takes one of sharpe"),
+    ],
+)
+def test_a_mistake_is_a_sentence(tmp_path: Path, arguments: list[str], said: str) -> None:
+    """Of the kind that ends a command with code 2; no MongoDB is needed to tell."""
+    path = tmp_path / "walk.yaml"
+    path.write_text(graph_text())
+    with pytest.raises(InputError, match=said):
+        CliRunner().invoke(app, [str(path), *arguments], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "state"), [(signal.SIGKILL, -9, "running"), (signal.SIGINT, 130, "interrupted")]
+)
+def test_a_sweep_that_was_ended_goes_on(
+    folder: Path, settings: Settings, db: Store, end: int, code: int, state: str
+) -> None:
+    """Killed or interrupted in the middle: what was stored is not computed again; the whole is as if never ended."""
+    (folder / "slow.py").write_text(SLOW)
+    (folder / "walk.yaml").write_text(graph_text().replace("type: factor", "type: slow:Slow"))
+    command = [QUANTFLOW, "sweep", "walk.yaml", "--workers", "1", "--grid", SLOW_GRID, "--no-report"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
+        while db[SWEEP_RESULTS].count_documents({}) == 0 and running.poll() is None:
+            time.sleep(0.01)
+        running.send_signal(end)
+        _, said = running.communicate(timeout=60)
+    kept = db[SWEEP_RESULTS].count_documents({})
+    assert running.returncode == code
+    assert 0 < kept < 31
+    assert db[SWEEPS].find_one({}, {"state": 1})["state"] == state  # type: ignore[index]
+    assert end == signal.SIGKILL or "run it again to go on" in said
+    graph = load_graph(folder / "walk.yaml")
+    again = swept(settings, [SLOW_GRID], graph)
+    assert (again.reused, again.computed) == (kept, 31 - kept)
+    assert again.table.equals(swept(settings, [SLOW_GRID], graph, fresh=True).table)

@@ -1,0 +1,139 @@
+"""A walk-forward chooses by what was known, and trades it on what came after."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from market import START, write_walk
+from swept import PEEK, swept, walk_graph
+
+from quantflow_nodes.sweep.outcome import SweepOutcome
+from research.metrics import YEAR_SECONDS
+from schemas.collections import MINUTE_BARS, Store
+from schemas.errors import InputError
+from schemas.settings import Settings
+
+pytestmark = pytest.mark.mongo
+GRID = ["momentum.lookback_bars=20,60,120", "position.enter_above=0,0.002"]
+
+
+@pytest.fixture
+def walk(db: Store) -> Store:
+    write_walk(db, 2880)
+    return db
+
+
+def choices(outcome: SweepOutcome, until: int | None = None) -> list[object]:
+    return [(one.chosen, one.train) for one in outcome.splits[:until]]
+
+
+def test_the_best_of_each_train_is_traded_in_its_test(walk: Store, settings: Settings) -> None:
+    """Each window by itself is what a sweep of a graph over those bars and those before them would show as best."""
+    outcome = swept(settings, GRID, walk_forward="12h:6h")
+    assert len(outcome.splits) == 6
+    for one in outcome.splits:
+        assert one.train is not None
+        assert one.chosen is not None
+        stored = walk["sweep_results"].find({"sweep_id": outcome.sweep_id, "split": str(one.split.train)})
+        sharpes = [result["figures"]["sharpe"] for result in stored]
+        assert len(sharpes) == 6
+        assert one.train["sharpe"] == max(sharpes)
+
+
+def test_the_first_train_is_a_backtest_of_its_bars(walk: Store, settings: Settings) -> None:
+    """It begins with the first bar, so a graph that ends where it ends gives the same figures."""
+    outcome = swept(settings, GRID, walk_forward="12h:6h")
+    ended = walk_graph(**{"end: 2022-01-03": "end: '2022-01-01T12:00'"})
+    alone = swept(settings, GRID, ended).best(1).iloc[0]
+    train = outcome.splits[0].train
+    assert train is not None
+    assert train["sharpe"] == pytest.approx(alone["sharpe"], rel=1e-9)
+    assert outcome.splits[0].deflated == pytest.approx(alone["deflated_sharpe"], rel=1e-9)
+
+
+def test_the_future_changes_no_choice(walk: Store, settings: Settings) -> None:
+    """Other bars after the fourth split's train: the first four choices and three tests stay to the last bit."""
+    before = swept(settings, GRID, walk_forward="12h:6h")
+    cut = before.splits[3].split.train.end
+    for bar in walk[MINUTE_BARS].find({"datetime": {"$gte": cut}}):
+        prices = {name: bar[name] * (2 + np.sin(bar["datetime"].minute)) for name in ("open", "close")}
+        high, low = max(prices.values()), min(prices.values())
+        walk[MINUTE_BARS].update_one({"_id": bar["_id"]}, {"$set": {**prices, "high": high, "low": low}})
+    after = swept(settings, GRID, walk_forward="12h:6h")
+    assert choices(after, 4) == choices(before, 4)
+    assert [one.test for one in after.splits[:3]] == [one.test for one in before.splits[:3]]
+    assert after.splits[3].test != before.splits[3].test
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_node_that_looks_ahead_sees_no_further_than_its_window(
+    walk: Store, settings: Settings, *, plain: bool
+) -> None:
+    """Bars after a window are not there, not even for a node that peeks: the choice does not know what they hold."""
+    grid = ["momentum.ahead_bars=1,30,90"]
+    before = swept(settings, grid, walk_graph(**PEEK), walk_forward="6h:2h", plain=plain)
+    cut = before.splits[5].split.train.end
+    walk[MINUTE_BARS].delete_many({"datetime": {"$gte": cut + timedelta(hours=2)}})
+    after = swept(settings, grid, walk_graph(**PEEK), walk_forward="6h:2h", plain=plain)
+    assert len(after.splits) == 6
+    assert choices(after) == choices(before, 6)
+    assert [one.test for one in after.splits] == [one.test for one in before.splits[:6]]
+
+
+def test_a_look_back_reaches_before_its_window(walk: Store, settings: Settings) -> None:
+    """120 bars are known at the first bar of a test of 60: it trades, which it could not by its own bars alone."""
+    outcome = swept(settings, ["momentum.lookback_bars=120"], walk_forward="12h:1h")
+    assert sum(one.test["trades"] for one in outcome.splits if one.test is not None) > 10
+
+
+def test_tests_are_stitched_to_one_curve(walk: Store, settings: Settings) -> None:
+    """Growth multiplies, times increase, and the figures are those of the curve."""
+    outcome = swept(settings, GRID, walk_forward="12h:6h")
+    stitched = outcome.stitched
+    assert stitched is not None
+    growth = np.prod([1 + one.test["total_return"] for one in outcome.splits if one.test is not None])
+    equity = stitched.equity.to_numpy()
+    assert stitched.figures.total_return == pytest.approx(growth - 1, rel=1e-12)
+    assert equity[0] == 10_000
+    assert stitched.equity.index.is_monotonic_increasing
+    assert len(equity) == 6 * 360
+    assert stitched.equity.index[0] == START + timedelta(hours=12)
+    returns = equity[1:] / equity[:-1] - 1
+    annual = returns.mean() / returns.std(ddof=1) * np.sqrt(YEAR_SECONDS / 60)
+    assert stitched.figures.sharpe == pytest.approx(annual, rel=1e-9)
+    assert stitched.trades == sum(one.test["trades"] for one in outcome.splits if one.test is not None)
+
+
+def test_anchored_trains_grow(walk: Store, settings: Settings) -> None:
+    """All begin with the first bar; the last one holds all but its test."""
+    outcome = swept(settings, GRID[:1], walk_forward="12h:6h", anchored=True)
+    assert {one.split.train.start for one in outcome.splits} == {START}
+    last = outcome.splits[-1]
+    assert last.train is not None
+    assert last.train["returns"] == 2880 - 360 - 1
+
+
+def test_windows_are_computed_once(walk: Store, settings: Settings) -> None:
+    """Again: nothing but the curves of the tests; another step finds the windows that it shares."""
+    first = swept(settings, GRID, walk_forward="12h:6h")
+    again = swept(settings, GRID, walk_forward="12h:6h")
+    assert (first.computed, again.computed) == (7 * 6, 0)
+    assert choices(again) == choices(first)
+    assert swept(settings, GRID, walk_forward="12h:6h:12h").computed == 0
+
+
+def test_a_split_in_which_nothing_can_be_chosen_is_told(walk: Store, settings: Settings) -> None:
+    """The look-back is longer than the first trains: no set, no test, no zero."""
+    outcome = swept(settings, ["momentum.lookback_bars=730"], walk_forward="6h:6h")
+    chosen = [one for one in outcome.splits if one.chosen is not None]
+    assert [one.test for one in outcome.splits[:2]] == [None, None]
+    assert outcome.chosen_text(outcome.splits[0]) == "none"
+    assert len(chosen) > 2
+    assert outcome.stitched is not None
+    assert len(outcome.stitched.equity) == len(chosen) * 360
+
+
+def test_the_bars_of_a_walk_forward_are_the_same_for_all_sets(walk: Store, settings: Settings) -> None:
+    """Its windows are cut out of them."""
+    with pytest.raises(InputError, match=r"needs the same bars for all sets.*Take bars.end out of it"):
+        swept(settings, ["bars.end=2022-01-02,2022-01-03"], walk_forward="12h:6h")
