@@ -1,6 +1,6 @@
 """Measures a sweep of momentum look-backs and thresholds beside vectorbt, signals and statistics of each set included.
 
-    python benchmarks/bench_sweep.py [--bars 525600] [--lookbacks 50] [--thresholds 20] [--peer-sets 25] [--repeat 5] [--json]
+    python benchmarks/bench_sweep.py [--bars 525600] [--lookbacks 50] [--thresholds 20] [--repeat 5] [--json]
 
 Each set is in the market while the momentum of its look-back is above its threshold, until it is below the negative of
 that. vectorbt is given some of the sets, spread over all, its signals made by numpy, and is measured with 25 columns a
