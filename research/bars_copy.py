@@ -195,9 +195,10 @@ class SymbolCopy:
         named = {copy.file_name(month) for month, copy in record.months.items()}
         _replace(self.folder / _RECORD, json.dumps({"format": _FORMAT, **asdict(record)}).encode())
         for path in self.folder.iterdir():
-            is_new = path.name.startswith(".") and time.time() - path.stat().st_mtime < _WRITTEN_WITHIN_S
-            if path.name not in named and path.name != _RECORD and not is_new:
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # another process tidies up too
+                is_new = path.name.startswith(".") and time.time() - path.stat().st_mtime < _WRITTEN_WITHIN_S
+                if path.name not in named and path.name != _RECORD and not is_new:
+                    path.unlink()
 
     def note_use(self) -> None:
         """Note that the copies were used now, so that others are deleted before them."""

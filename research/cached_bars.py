@@ -181,7 +181,7 @@ def _pieces(db: Store, stored: StoredBars, proven: _Proven, symbol: str, start_m
         ends = first_and_last(db, stored, symbol, start_ms, end_ms)
         if ends is None:
             return []
-        start_ms, end_ms = ends[0], ends[1] + 1
+        start_ms, end_ms = ends[0], min(end_ms, ends[1] + stored.step_ms)
     pieces = []
     for month, start, end in _by_month(start_ms, end_ms):
         piece = _Piece(symbol, month, start, end, serves.get(month))

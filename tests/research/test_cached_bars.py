@@ -1,0 +1,305 @@
+"""Bars read through local copies are those that MongoDB holds, whoever changed them, and however the copies fare."""
+
+import itertools
+import multiprocessing
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from pymongo import MongoClient
+from pymongo.write_concern import WriteConcern
+from structlog.testing import capture_logs
+
+from research.bars_copy import BarsCopies, month_bounds
+from research.readers import get_crypto_min_data
+from schemas.collections import MINUTE_BARS, Store, ensure_collections
+from schemas.mongo import connect
+from schemas.settings import Settings
+
+pytestmark = pytest.mark.mongo
+
+BTC, ETH = "BINANCE:BTCUSDT", "BINANCE:ETHUSDT"
+START = datetime(2022, 1, 1, tzinfo=UTC)
+STEP = timedelta(hours=6)
+COUNT = 4 * 180  # to the end of June
+
+
+def bar(number: int, symbol: str = BTC, **other: Any) -> dict[str, Any]:
+    values = {"open": 1.0 + number, "high": 2.0 + number, "low": float(number), "close": 1.5 + number, "volume": 3.0}
+    return {"datetime": START + number * STEP, "symbol": symbol} | values | other
+
+
+@pytest.fixture
+def bars(db: Store) -> Store:
+    """Half a year of two symbols, a bar every six hours; it was read once, so it is copied."""
+    db[MINUTE_BARS].insert_many([bar(number, symbol) for symbol in (BTC, ETH) for number in range(COUNT)])
+    read(db)
+    return db
+
+
+def read(db: Store, symbols: Any = (BTC, ETH), start: Any = "2022-01-01", end: Any = "2023-01-01", **more: Any) -> Any:
+    return get_crypto_min_data(start, end, symbols, db=db, **more)
+
+
+def plainly(settings: Settings, *arguments: Any, **more: Any) -> pd.DataFrame:
+    """Read by the plain way: with copies turned off."""
+    with connect(settings.model_copy(update={"bars_cache_mb": 0})) as db:
+        frame: pd.DataFrame = read(db, *arguments, **more)
+        return frame
+
+
+def test_a_second_read_asks_for_no_bars_and_gives_the_same_frame(bars: Store, settings: Settings) -> None:
+    """Where all months asked for are copied, only freshness is asked for; types, columns and rows are the same."""
+    end = "2022-06-01"
+    plain = plainly(settings, end=end)
+    bars.command("profile", 2)
+    second = read(bars, end=end)
+    bars.command("profile", 0)
+    pd.testing.assert_frame_equal(second, plain)
+    asked = bars["system.profile"].distinct("command", {"ns": f"{bars.name}.{MINUTE_BARS}"})
+    assert {next(iter(command)) for command in asked} == {"aggregate", "killCursors"}
+
+
+def test_any_stretch_and_fields_are_those_of_the_plain_way(bars: Store, settings: Settings) -> None:
+    """Months are cut at the edges of the stretch, and bars after the last copied one are read beside the copy."""
+    stretches = [
+        (START, START + COUNT * STEP),
+        (START + 0.5 * STEP, START + (COUNT - 0.5) * STEP),
+        ("2022-01-17T12:00Z", "2022-05-03T00:01Z"),
+        ("2022-02-01", "2022-06-01"),
+        ("1980-01-01", "2080-01-01"),
+        ("2022-02-28T18:00Z", "2022-04-30T18:00Z"),
+        ("2023-01-01", "2024-01-01"),
+        ("2021-01-01", "2022-01-01T00:01Z"),
+    ]
+    with connect(settings.model_copy(update={"bars_cache_mb": 0})) as without_copies:
+        for (start, end), fields in itertools.product(stretches, (None, ["close"], ["volume", "open"], [])):
+            plain = read(without_copies, start=start, end=end, fields=fields)
+            for _ in range(2):
+                pd.testing.assert_frame_equal(read(bars, start=start, end=end, fields=fields), plain)
+
+
+def insert_within(bars: Any) -> None:
+    bars.insert_one(bar(7, datetime=START + 7.5 * STEP))
+
+
+def insert_before(bars: Any) -> None:
+    bars.insert_one(bar(0, datetime=START - 40 * STEP))
+
+
+def insert_after(bars: Any) -> None:
+    bars.insert_one(bar(COUNT))
+
+
+def update_one(bars: Any) -> None:
+    bars.update_one({"symbol": ETH, "datetime": START + 300 * STEP}, {"$inc": {"close": 1.0}})
+
+
+def replace_one(bars: Any) -> None:
+    bars.replace_one({"symbol": BTC, "datetime": START}, bar(0, close=99.0))
+
+
+def move_to_another_symbol(bars: Any) -> None:
+    bars.replace_one({"symbol": BTC, "datetime": START}, bar(0, "BINANCE:XRPUSDT"))
+
+
+def move_to_another_time(bars: Any) -> None:
+    bars.update_one({"symbol": BTC, "datetime": START}, {"$set": {"datetime": START + 9.5 * STEP}})
+
+
+def unset_a_field(bars: Any) -> None:
+    bars.update_many({"symbol": BTC, "datetime": {"$lt": START + 10 * STEP}}, {"$unset": {"volume": 1}})
+
+
+def delete_one(bars: Any) -> None:
+    bars.delete_one({"symbol": ETH, "datetime": START + 100 * STEP})
+
+
+def delete_all(bars: Any) -> None:
+    bars.delete_many({})
+
+
+def insert_many(bars: Any) -> None:
+    bars.insert_many([bar(0, datetime=START + timedelta(minutes=minute)) for minute in range(1, 2_000) if minute % 360])
+
+
+def write_in_a_transaction(bars: Any) -> None:
+    with bars.database.client.start_session() as session, session.start_transaction():
+        bars.insert_one(bar(3, datetime=START + 3.5 * STEP), session=session)
+        bars.delete_one({"symbol": ETH, "datetime": START}, session=session)
+
+
+def drop_and_restore(bars: Any) -> None:
+    kept = list(bars.find({"datetime": {"$gte": START + 10 * STEP}}))
+    bars.drop()
+    ensure_collections(bars.database)
+    bars.insert_many(kept)
+
+
+def rename_another_over_it(bars: Any) -> None:
+    other = bars.database["other"]
+    other.create_index([("symbol", 1), ("datetime", 1)], unique=True)
+    other.insert_many([bar(number, symbol, close=5.0) for symbol in (BTC, ETH) for number in range(20, 300)])
+    other.rename(bars.name, dropTarget=True)
+
+
+def write_over_it_by_out(bars: Any) -> None:
+    list(bars.aggregate([{"$match": {"datetime": {"$gte": START + 50 * STEP}}}, {"$out": bars.name}]))
+
+
+def drop_the_database(bars: Any) -> None:
+    bars.database.client.drop_database(bars.database.name)
+    ensure_collections(bars.database)
+    bars.insert_one(bar(5))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        insert_within, insert_before, insert_after, update_one, replace_one, move_to_another_symbol,
+        move_to_another_time, unset_a_field, delete_one, delete_all, insert_many, write_in_a_transaction,
+        drop_and_restore, rename_another_over_it, write_over_it_by_out, drop_the_database,
+    ],
+)  # fmt: skip
+def test_the_next_read_sees_what_another_client_has_written(
+    bars: Store, settings: Settings, mongo_uri: str, change: Callable[[Any], None]
+) -> None:
+    """Whatever it did, in whichever month, though it waited for no majority; and the read after that sees it too."""
+    with MongoClient[Any](mongo_uri, tz_aware=True, w=1) as other:
+        change(other[bars.name][MINUTE_BARS])
+        seen = read(bars)
+        pd.testing.assert_frame_equal(seen, plainly(settings))
+        pd.testing.assert_frame_equal(read(bars), seen)
+
+
+def test_a_new_bar_at_the_end_leaves_copies_as_they_are(bars: Store, settings: Settings) -> None:
+    """Live imports add bars after the copied ones: those are read beside the copy, and no file is written anew."""
+    files = sorted((settings.home / "bars").rglob("*.columns"))
+    bars[MINUTE_BARS].insert_many([bar(COUNT, symbol) for symbol in (BTC, ETH)])
+    assert len(read(bars)) == 2 * COUNT + 2
+    assert sorted((settings.home / "bars").rglob("*.columns")) == files
+
+
+def write_on(
+    uri: str, name: str, begun: "Synchronized[int]", done: "Synchronized[int]", end: "Synchronized[int]"
+) -> None:
+    """Write ever higher closes into one bar, by every kind of write, and tell before and after each."""
+    with MongoClient[Any](uri, tz_aware=True) as client:
+        bars = client[name].get_collection(MINUTE_BARS, write_concern=WriteConcern(w=1))
+        key = {"symbol": BTC, "datetime": START + 100 * STEP}
+        while not end.value:
+            number = begun.value = begun.value + 1
+            if number % 3 == 0:
+                bars.update_one(key, {"$set": {"close": float(number)}})
+            elif number % 3 == 1:
+                bars.replace_one(key, bar(100, close=float(number)))
+            else:
+                bars.delete_one(key)
+                bars.insert_one(bar(100, close=float(number)))
+            done.value = number
+
+
+def test_reads_beside_a_writer_are_never_older_than_what_it_was_told(
+    bars: Store, settings: Settings, mongo_uri: str
+) -> None:
+    """Each read holds a content between the last one acknowledged before it and the last one begun after it."""
+    spawn = multiprocessing.get_context("spawn")
+    begun, done, end = (spawn.Value("q", 0) for _ in range(3))
+    writer = spawn.Process(target=write_on, args=(mongo_uri, bars.name, begun, done, end))
+    writer.start()
+    held = 0
+    try:
+        while done.value < 12:
+            least = done.value
+            frame = read(bars, BTC)
+            close = frame.loc[frame["datetime"] == START + 100 * STEP, "close"]
+            assert len(frame) - COUNT in (0, -1)  # between a delete and an insert it is not there
+            if least and len(close):
+                assert least <= close.item() <= begun.value
+                held += 1
+    finally:
+        end.value = 1
+        writer.join(30)
+    assert held > 0
+    assert writer.exitcode == 0
+
+
+def spoil_bytes(files: list[Path]) -> None:
+    for path in files:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+
+
+def cut_short(files: list[Path]) -> None:
+    for path in files:
+        os.truncate(path, 100)
+
+
+def delete_files(files: list[Path]) -> None:
+    for path in files:
+        path.unlink()
+
+
+def spoil_records(files: list[Path]) -> None:
+    for folder in {path.parent for path in files}:
+        (folder / "record.json").write_text('{"format": 1, "months": ')
+
+
+@pytest.mark.parametrize("spoil", [spoil_bytes, cut_short, delete_files, spoil_records])
+def test_a_damaged_copy_is_not_used(bars: Store, settings: Settings, spoil: Callable[[list[Path]], None]) -> None:
+    """The answer is the plain one, and a later read makes the copy anew."""
+    spoil(sorted((settings.home / "bars").rglob("*.columns")))
+    for _ in range(3):
+        pd.testing.assert_frame_equal(read(bars), plainly(settings))
+    assert sum(kept.bars for kept in BarsCopies(settings.home, 0).kept()) == 2 * COUNT
+
+
+def test_a_folder_that_can_not_be_written_costs_only_speed(db: Store, settings: Settings) -> None:
+    """A file stands where the folder of copies would be made: the bars are read, and the log says why no copy is."""
+    db[MINUTE_BARS].insert_many([bar(number) for number in range(COUNT)])
+    settings.home.mkdir(parents=True)
+    (settings.home / "bars").write_text("no folder")
+    with capture_logs() as logs:
+        for _ in range(2):
+            pd.testing.assert_frame_equal(read(db), plainly(settings))
+    assert [entry["event"] for entry in logs] == ["bars_copy_not_written"]
+
+
+def test_copies_take_no_more_than_their_limit(bars: Store, settings: Settings) -> None:
+    """The symbol used longest ago goes first."""
+    copies = BarsCopies(settings.home, 0)
+    sizes = {kept.symbol: kept.size_bytes for kept in copies.kept()}
+    read(bars, ETH)
+    read(bars, BTC)
+    os.utime(next(copies.folder.glob("*/*ETH*/record.json")), (1, 1))
+    for path in copies.folder.glob("*/*ETH*/*.columns"):
+        os.utime(path, (1, 1))
+    BarsCopies(settings.home, sizes[BTC]).make_room()
+    assert [kept.symbol for kept in copies.kept()] == [BTC]
+
+
+def test_with_the_setting_at_zero_nothing_is_kept(db: Store, settings: Settings) -> None:
+    """Nor is anything looked for."""
+    db[MINUTE_BARS].insert_many([bar(number) for number in range(COUNT)])
+    assert len(plainly(settings)) == COUNT
+    assert not (settings.home / "bars").exists()
+
+
+def test_a_month_with_what_is_no_bar_is_read_plainly(db: Store) -> None:
+    """What is not asked for can not hurt, though a copy would hold it."""
+    db[MINUTE_BARS].insert_many([bar(number) for number in range(COUNT)])
+    db[MINUTE_BARS].update_one({"datetime": START}, {"$set": {"high": "broken"}})
+    assert len(read(db, BTC, fields=["close"])) == COUNT
+    assert len(read(db, BTC, start=START + STEP)) == COUNT - 1
+
+
+def test_months_are_those_of_the_calendar() -> None:
+    """A leap year's February has 29 days."""
+    begin, end = month_bounds("2024-02")
+    assert (begin, end - begin) == (1_706_745_600_000, 29 * 86_400_000)
