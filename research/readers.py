@@ -11,9 +11,9 @@ import pandas as pd
 import pyarrow as pa
 
 from research.bars_copy import BarsCopies
-from research.cached_bars import BAR_FIELDS, read_through_copies
+from research.cached_bars import read_through_copies
 from research.raw_columns import Column
-from research.stored_bars import DAYS, MINUTES, OPENS, StoredBars, first_and_last, joined, read_stretch
+from research.stored_bars import BAR_FIELDS, DAYS, MINUTES, OPENS, StoredBars, first_and_last, joined, read_stretch
 from schemas.collections import Store
 from schemas.errors import InputError
 from schemas.mongo import connect, settings_of
