@@ -54,7 +54,7 @@ def vectorbt_sets(bars: pd.DataFrame, sets: Sets, columns: int) -> np.ndarray:
     """The same with vectorbt, `columns` sets a call: signals, value, trades and statistics."""
     import vectorbt
 
-    closes, opens, finals = bars["close"].to_numpy(), bars["open"].to_numpy(), []
+    closes, opens, finals = bars["close"].to_numpy(), bars["open"].to_numpy()[:, None], []
     lookbacks, thresholds = sets
     for first in range(0, len(lookbacks), columns):
         chosen = slice(first, first + columns)
@@ -66,7 +66,7 @@ def vectorbt_sets(bars: pd.DataFrame, sets: Sets, columns: int) -> np.ndarray:
             exits[lookback + 1 :, column] = factor[:-1] < -threshold
         entries[-1], exits[-1] = False, True
         portfolio = vectorbt.Portfolio.from_signals(
-            pd.Series(closes), entries, exits, price=opens, fees=FEE, init_cash=CASH, freq="1min", engine="rust"
+            closes[:, None], entries, exits, price=opens, fees=FEE, init_cash=CASH, freq="1min", engine="rust"
         )
         for name in STATISTICS:
             getattr(portfolio, name)()
