@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from importlib.metadata import version
+from threading import Lock
 from typing import Any
 
-from quantflow_nodes.later_update import LaterUpdate
 from quantflow_nodes.node import Ports, RunContext
 from quantflow_nodes.plan import Plan
 from quantflow_nodes.ports import Bars
@@ -21,10 +21,10 @@ _PACKAGES = ("quantflow", "numpy", "pandas", "ta-lib", "pymongo", "pydantic")
 
 
 class RunRecord:
-    """One document of `workflow_runs`: written before the first node starts, soon after each change, and at the end.
+    """One document of `workflow_runs`: it is there before the first node starts, and `write` brings it up to date.
 
-    A run does not wait while it is told what became of a node; see `LaterUpdate`. Killed at any time, the document says
-    what was so up to a moment before: a node that it calls succeeded has ended.
+    Who runs a node tells what became of it and does not wait for MongoDB. A node that the document calls succeeded has
+    ended; one that ended after the last `write` is not yet called so.
     """
 
     def __init__(self, db: Store, plan: Plan, context: RunContext) -> None:
@@ -49,16 +49,11 @@ class RunRecord:
             nodes={name: NodeRun(type=node.type, state="waiting") for name, node in plan.nodes.items()},
         )
         db[WORKFLOW_RUNS].insert_one(run.to_mongo())
-        self._later = LaterUpdate(db, WORKFLOW_RUNS, self._key)
+        self._told: dict[str, Any] = {}
+        self._lock = Lock()
 
     def node(self, name: str, state: NodeState, seconds: float | None, error: str | None, rows: dict[str, int]) -> None:
-        """Have written, soon, what became of a node.
-
-        Raises
-        ------
-        PyMongoError
-            Where what was told before could not be written.
-        """
+        """Take down what became of a node; the next `write` writes it."""
         if state == "failed":
             self.failed.add(name)
         fields: dict[str, Any] = {f"nodes.{name}.state": state}
@@ -66,7 +61,21 @@ class RunRecord:
             fields |= {f"nodes.{name}.seconds": seconds, f"nodes.{name}.rows": rows}
         if error is not None:
             fields[f"nodes.{name}.error"] = without_secrets(error)
-        self._later.set(fields)
+        with self._lock:
+            self._told |= fields
+
+    def write(self) -> None:
+        """Write what was taken down since the last time, if anything was, and wait for the majority."""
+        with self._lock:
+            told, self._told = self._told, {}
+        if not told:
+            return
+        try:
+            self._db[WORKFLOW_RUNS].update_one(self._key, {"$set": told})
+        except BaseException:  # also an interruption: the end writes it
+            with self._lock:
+                self._told = told | self._told
+            raise
 
     def nodes(self, states: Mapping[str, NodeState]) -> None:
         """Write the state of several nodes at once."""
@@ -92,7 +101,9 @@ class RunRecord:
 
     def ended(self, state: RunState, error: str | None) -> None:
         """Write how the run ended, together with what is not yet written of its nodes."""
-        fields = self._later.close() | {
+        with self._lock:
+            told, self._told = self._told, {}
+        fields = told | {
             "state": state,
             "ended_at": server_time(self._db),
             "error": None if error is None else without_secrets(error),

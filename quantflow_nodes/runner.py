@@ -22,6 +22,8 @@ from schemas.errors import QuantFlowError
 from schemas.mongo import store_errors
 
 log = structlog.get_logger()
+WRITTEN_EVERY_S = 0.05
+"""How often the record is written while nodes run, in seconds."""
 Observer = Callable[[str, str, float | None], None]
 
 
@@ -126,7 +128,8 @@ class _Run:
         self._workers = workers
         with self._lock:
             self._send_workers(threads)
-        self._all_rest.wait()
+        while not self._all_rest.wait(WRITTEN_EVERY_S):
+            self._record.write()
         if self._crash is not None:
             raise self._crash
         for name in self._plan.nodes:

@@ -11,7 +11,7 @@ from research.factors.cross_section import rank_across_symbols
 from research.factors.spec import FactorSpec, Value
 from schemas.errors import InputError
 
-COMPILED_FROM_VALUES = 4_000_000
+COMPILED_FROM_VALUES = 10_000_000
 """Bars × factors from which on compiled kernels win back the second that it takes to start numba."""
 
 

@@ -168,7 +168,7 @@ def test_says_what_would_fit(choices, sentence):
 
 
 def test_numba_starts_with_the_first_large_frame():
-    """Below 4,000,000 values nobody pays for it, and a command that only imports us does not either."""
+    """Below 10,000,000 values nobody pays for it, and a command that only imports us does not either."""
     program = """
 import sys
 import numpy as np, pandas as pd
@@ -180,9 +180,9 @@ def bars(count):
     times = pd.date_range("2000-01-01", periods=count, freq="min", tz="UTC")
     return pd.DataFrame({"symbol": "BINANCE:BTCUSDT", "datetime": times, "close": close})
 
-compute_factor(bars(999_999), "momentum")
+compute_factor(bars(1_000_000), "momentum")
 assert "numba" not in sys.modules
-compute_factors(bars(1_000_000), {str(n): {"name": "momentum", "lookback_bars": n} for n in range(1, 5)})
+compute_factors(bars(1_000_000), {str(n): {"name": "momentum", "lookback_bars": n} for n in range(1, 11)})
 assert "numba" in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)
