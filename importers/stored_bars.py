@@ -18,7 +18,7 @@ from schemas.raw_reply import RawReply
 from schemas.raw_shape import Rows, equal_bytes
 from schemas.raw_write import ID_PLACE, WITH_ID
 
-PART_BARS = 100_000  # about what fits in one reply
+PART_BARS = 50_000
 _READERS = 4
 
 

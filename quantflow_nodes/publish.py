@@ -172,7 +172,7 @@ def _have_closed(signals: SignalColumns, now: datetime, skew_s: float) -> npt.ND
 
 def _check(signals: SignalColumns) -> None:
     symbols: dict[str, str] = {}
-    for label in (signals.labels[code] for code in np.unique(signals.label)):
+    for label in signals.used_labels:
         if symbols.setdefault(label.pair, label.symbol) != label.symbol:
             raise SignalConflictError(
                 f"{signals.strategy_id} would publish {label.pair} from both {symbols[label.pair]} and {label.symbol}."
@@ -192,8 +192,7 @@ def _check(signals: SignalColumns) -> None:
 
 
 def _pairs(batch: Batch, signals: SignalColumns) -> list[str]:
-    used = {signals.labels[code].pair for code in np.unique(signals.label)}
-    return sorted(used | {opinion.pair for opinion in batch.opinions})
+    return sorted({label.pair for label in signals.used_labels} | {opinion.pair for opinion in batch.opinions})
 
 
 def _scope(batch: Batch, signals: SignalColumns, ends_ms: tuple[int, int]) -> dict[str, Any]:

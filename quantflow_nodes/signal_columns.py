@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from schemas.documents import Action, Signal
 from schemas.errors import SignalError
-from schemas.raw_shape import DocumentShape, Rows
+from schemas.raw_shape import DocumentShape, Rows, grouped
 from schemas.timeframes import Timeframe
 
 Ints = npt.NDArray[np.int64]
@@ -90,6 +90,12 @@ class SignalColumns(Sequence[Signal]):
         )
 
     @property
+    def used_labels(self) -> list[Label]:
+        """The labels that some signal has."""
+        counts = np.bincount(self.label, minlength=len(self.labels))
+        return [label for label, count in zip(self.labels, counts, strict=True) if count]
+
+    @property
     def ts_ms(self) -> Ints:
         """Opens of the bars, milliseconds since 1970."""
         return self.ts_us // 1000
@@ -157,8 +163,7 @@ class SignalColumns(Sequence[Signal]):
         has = (~np.isnan(self.score)).astype(np.int64) + 2 * ~np.isnan(self.weight)
         has += 4 * (self.valid_until_us != NO_TIME)
         keys = 8 * self.label + has
-        order = np.argsort(keys, kind="stable")
-        for rows in np.split(order, np.flatnonzero(np.diff(keys[order])) + 1) if len(order) else ():
+        for rows in grouped(keys):
             template = {**self[int(rows[0])].to_mongo(), "version": 1, **added}
             shape = DocumentShape.of(bson.encode(template), _HOLES)
             columns = {"ts": self.ts_ms, "score": self.score, "weight": self.weight, "valid_until": self.valid_until_ms}

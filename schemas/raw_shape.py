@@ -148,33 +148,43 @@ def shaped_rows(reply: RawReply, fields: Collection[str]) -> Iterator[ShapedRows
     """
     data = np.frombuffer(reply.data, np.uint8)
     starts, lengths = _places(reply)
-    for length in np.unique(lengths):
-        windows = np.lib.stride_tricks.sliding_window_view(data, int(length))
+    for length in sorted(set(lengths.tolist())):
+        windows = np.lib.stride_tricks.sliding_window_view(data, length)
         left: Rows = windows[starts[lengths == length]]
         for _ in range(_MOST_SHAPES):
             if not len(left):
                 break
             shape = DocumentShape.of(left[0].tobytes(), fields)
             fitting = shape.fits(left)
-            yield ShapedRows(shape, left[fitting])
-            left = left[~fitting]
+            if fitting.all():
+                yield ShapedRows(shape, left)
+                left = left[:0]
+            else:
+                yield ShapedRows(shape, left[fitting])
+                left = left[~fitting]
         for row in range(len(left)):
             yield ShapedRows(DocumentShape.of(left[row].tobytes(), fields), left[row : row + 1])
 
 
 def _places(reply: RawReply) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return where each document of a reply starts, and its length."""
-    starts, lengths = [], []
+    runs = reply.runs()
+    if runs and all(
+        (run.view(reply.data, 0, "<i4") == document_length(reply.data, runs[0].offset)).all() for run in runs
+    ):
+        starts = np.concatenate([run.offset + run.stride * np.arange(run.count) for run in runs])
+        return starts, np.full(len(starts), document_length(reply.data, runs[0].offset))
+    places, lengths = [], []
     data, position, stop, index, digits, limit = reply.data, reply.start + 4, reply.end - 1, 0, 1, 10
     while position < stop:
         if index == limit:
             digits, limit = digits + 1, limit * 10
         start = position + 2 + digits
         length = document_length(data, start)
-        starts.append(start)
+        places.append(start)
         lengths.append(length)
         position, index = start + length, index + 1
-    return np.array(starts, np.int64), np.array(lengths, np.int64)
+    return np.array(places, np.int64), np.array(lengths, np.int64)
 
 
 def grouped(keys: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from frames import NAN, factor, position
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -82,6 +82,7 @@ def is_refused(columns: SignalColumns) -> bool:
     return False
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["1m", "1d", "1w"]),
     st.lists(st.tuples(LABELS, OFFSETS, NUMBERS, NUMBERS, ENDS), min_size=1, max_size=4),
@@ -110,6 +111,7 @@ def test_one_bad_row_among_good_ones_is_found(score: float, place: int) -> None:
         one_label.check()
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -142,6 +144,7 @@ def test_documents_are_those_of_the_models(given_: list[Any]) -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([0.0, 0.25, 1.0, NAN]), min_size=1, max_size=30), st.integers(0, 30))
 @pytest.mark.parametrize("value", ["action", "weight"])
 @pytest.mark.parametrize("emit", ["changes", "every_bar"])
@@ -203,3 +206,9 @@ def test_the_frame_shows_what_the_models_hold() -> None:
     assert str(shown["ts"].dtype) == "datetime64[us, UTC]"
     rows = [[None if pd.isna(value) else value for value in row] for row in shown.itertuples(index=False)]
     assert rows == [[getattr(signal, name) for name in names] for signal in columns]
+
+
+def test_columns_carry_every_field_of_the_model() -> None:
+    """A field that the model gains must find its place here, or it would be lost on the way to the store."""
+    numbers = {"ts", "score", "weight", "valid_until"}
+    assert {"strategy_id", "timeframe", *Label._fields, *numbers} == set(Signal.model_fields)

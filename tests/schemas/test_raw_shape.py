@@ -7,7 +7,7 @@ from typing import Any
 import bson
 import numpy as np
 from bson.objectid import ObjectId
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.raw_reply import RawReply
@@ -59,6 +59,7 @@ def test_a_byte_outside_of_the_holes_is_seen() -> None:
     assert shape.fits(changed).tolist() == [place in in_holes for place in range(encoded.size)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=30), st.integers(1, 23))
 def test_equal_bytes_are_equal_rows(places: list[tuple[int, int]], width: int) -> None:
     """Any width, copied or not."""
@@ -75,6 +76,7 @@ DOCUMENTS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(DOCUMENTS, max_size=150))
 def test_every_document_of_a_reply_comes_once(documents: list[dict[str, Any]]) -> None:
     """Of whatever shape: a group holds documents that are alike but for the holes, and all groups hold all."""
