@@ -8,6 +8,9 @@ new_password() {
     head -c 24 /dev/urandom | base64 | tr '+/' '-_' | tr -d '\n='
 }
 
+if [ "$(id -u)" = 0 ]; then
+    echo "You are root, and so would the services be: set QUANTFLOW_UID and QUANTFLOW_GID in .env, or run this as another user."
+fi
 if [ ! -f .env ]; then
     sed -e "s/^QUANTFLOW_UID=.*/QUANTFLOW_UID=$(id -u)/" -e "s/^QUANTFLOW_GID=.*/QUANTFLOW_GID=$(id -g)/" .env.example > .env
 fi

@@ -6,8 +6,6 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import structlog
-
 from monitoring.chain.reconciler import Counterparts, Reconciler
 from monitoring.chain.reconciliation import Reconciliation
 from monitoring.facts import BotHealth, VenueHealth
@@ -20,8 +18,6 @@ from schemas.timeframes import Timeframe
 if TYPE_CHECKING:
     from monitoring.sources.freqtrade_api import BotApi
     from monitoring.sources.venue_account import VenueAccount, VenueLimits
-
-_log = structlog.get_logger(__name__)
 
 
 class _Closes(Protocol):
@@ -55,7 +51,6 @@ class _Opened:
 
     def __init__(self, settings: Settings, within: timedelta, stack: ExitStack) -> None:
         self._settings, self._within, self._stack = settings, within, stack
-        self._has_keys = settings.exchange_key is not None and settings.exchange_secret is not None
         self._lock = Lock()
         self._bots: dict[Hashable, BotApi] = {}
         self._venues: dict[Hashable, VenueAccount] = {}
@@ -69,12 +64,6 @@ class _Opened:
             self._bot(watched)
         if watched.exchange is not None:
             self._venue(watched, "health")
-            if not self._has_keys:
-                _log.warning(
-                    "venue_orders_not_compared",
-                    strategy_id=watched.strategy_id,
-                    reason="QUANTFLOW_EXCHANGE_KEY and QUANTFLOW_EXCHANGE_SECRET are not set",
-                )
 
     def bot_health(self, watched: WatchedStrategy) -> BotHealth:
         """Ask a bot how it is."""
@@ -95,9 +84,7 @@ class _Opened:
 
     def _reconciler(self, watched: WatchedStrategy) -> Reconciler:
         bot = None if watched.freqtrade is None else self._bot(watched)
-        venue = None
-        if watched.exchange is not None and self._has_keys:
-            venue = self._venue(watched, watched)
+        venue = None if watched.exchange is None else self._venue(watched, watched)
         counterparts = Counterparts(
             bot,
             venue,

@@ -172,7 +172,7 @@ class Channels:
         if error is not None:
             self._failed()
             if not channel.is_down:
-                _log.error("alert_not_taken", channel=channel.name, alert=message.title, why=error, then="tried again")
+                _log.error("alert_not_taken", channel=channel.name, alert=message.title, why=error)
         elif channel.is_down:
             _log.warning("channel_takes_alerts_again", channel=channel.name)
         channel.is_down = error is not None

@@ -64,7 +64,8 @@ def _title_of_many(events: Sequence[Event], severity: Severity) -> str:
 def title_of(event: Event) -> str:
     """Return 'CRITICAL: silent mongodb', 'WARNING, still: ...' or 'OVER: ...'."""
     if event.kind == "passed":
-        return f"PASSED: {len(event.before):,} problems that nobody was told of"
+        count = len(event.before)
+        return f"PASSED: {count:,} problem{'s' * (count != 1)} that nobody was told of"
     about = _about(event.after[0])
     if event.kind == "over":
         return f"OVER: {about}"

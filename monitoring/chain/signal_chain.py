@@ -233,7 +233,12 @@ def find_consumer(db: Store, strategy_id: str) -> str:
     found = find_consumers(db, strategy_id)
     if len(found) == 1:
         return found[0]
-    known = f"there are {', '.join(found)}. Name one with --consumer." if found else "no bot has written a receipt yet."
+    if found:
+        known = f"there are {', '.join(found)}. Name one with --consumer."
+    elif db[SIGNALS].find_one({"strategy_id": strategy_id}, {"_id": True}) is not None:
+        known = "no bot has written a receipt yet."
+    else:
+        known = "there are no signals of that strategy, and no bot has written a receipt yet. Is its name spelt right?"
     raise InputError(f"Which bot read the signals of {strategy_id} must be known: {known}")
 
 

@@ -43,5 +43,5 @@ def check(watch: Watch = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json(health_object(look, verdict))
     else:
-        out.print(health_text(look, verdict), soft_wrap=False)
+        out.print(health_text(look, verdict), soft_wrap=not out.is_terminal)  # a machine reads whole sentences
     raise typer.Exit(int(verdict.severity))

@@ -132,7 +132,7 @@ def _export_facts(one: StrategySpan) -> dict[str, str]:
     decisions = Counter(chain.decision or "no receipt" for chain in one.chains)
     reasons = Counter(chain.reason for chain in one.chains if chain.reason)
     told = ", ".join(f"{count:,} {name}" for name, count in decisions.most_common())
-    why = ", ".join(f"{count:,} {name}" for name, count in reasons.most_common(4))
+    why = ", ".join(f"{count:,} {name}" for name, count in reasons.most_common())
     return {
         "Closes exported": f"{_ratio(research.closes_exported, research.closes)} of {research.closes:,}"
         if research.closes

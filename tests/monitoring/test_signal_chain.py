@@ -81,7 +81,7 @@ def test_the_only_bot_is_found_and_of_several_one_must_be_named(stored: Store) -
     stored[SIGNAL_RECEIPTS].insert_one(KEY | {"consumer": "second", "ts": NOON})
     with pytest.raises(InputError, match=r"there are bot, second\. Name one with --consumer"):
         find_consumer(stored, "s")
-    with pytest.raises(InputError, match="no bot has written a receipt yet"):
+    with pytest.raises(InputError, match=r"there are no signals of that strategy"):
         find_consumer(stored, "another strategy")
 
 

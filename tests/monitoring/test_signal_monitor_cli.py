@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,6 +92,17 @@ def test_a_mistake_is_a_sentence(arguments: list[str], sentence: str, command_en
     assert ended.returncode == 2
     assert sentence in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_venue_that_is_named_without_keys_is_no_agreement(
+    traded: Store, command_env: dict[str, str], tmp_path: Path
+) -> None:
+    """Its orders are to be compared and can not be: the look says so, and does not say that all is well."""
+    watched = {"strategy_id": "s", "exchange": "binance", "exchange_url": "http://127.0.0.1:9"}
+    (tmp_path / "watch.yaml").write_text(json.dumps({"strategies": [watched]}))
+    ended = monitor(command_env, "check", "--watch", str(tmp_path / "watch.yaml"), "--json")
+    (found,) = json.loads(ended.stdout)["strategies"]
+    assert "set QUANTFLOW_EXCHANGE_KEY" in found["reconciliation"]["not_compared"][0]
 
 
 @pytest.mark.usefixtures("traded")

@@ -68,6 +68,11 @@ def test_an_empty_file_watches_everything_by_the_defaults(tmp_path: Path) -> Non
     assert read(tmp_path, "# nothing\n") == WatchFile()
 
 
+def test_a_section_without_lines_stands_for_its_defaults(tmp_path: Path) -> None:
+    """As when all of them are commented out."""
+    assert read(tmp_path, "alerts:\nrules:\n  rejects:\n    # count: 2\n") == WatchFile()
+
+
 def test_times_of_day_may_stand_without_quotes(tmp_path: Path) -> None:
     """YAML takes 22:00 for the number 1320; 7:00 stays text, and is no time of ISO's."""
     hours = read(tmp_path, "alerts: {quiet_hours: {start: 22:00, end: '07:00'}}").alerts.quiet_hours
