@@ -44,7 +44,7 @@ class Stretches:
 
 
 def stretches_of(opens: Floats, closes: Floats) -> Stretches:
-    """Return the bars with what is kept of their blocks, 12 bytes a bar besides the returns."""
+    """Return the bars with what is kept of them: 8 bytes a bar for returns, and 8 for the rows of blocks."""
     returns = np.zeros(len(closes))
     crossing_kernels.momentum_of(read_only(closes), 1, returns)
     returns[0] = 0.0
@@ -100,8 +100,8 @@ def unsure(found: Floats, returns: int) -> list[bool]:
     """Tell of each set whether the plain way must work it out: it was not found, or digits are lost."""
     squares, total = found[:, stretch_kernels.SQUARES], found[:, stretch_kernels.SUM]
     sure = (squares - total**2 / max(returns, 1) >= SURE * squares) & np.isfinite(found).all(axis=1)
-    unsure: list[bool] = (~sure).tolist()
-    return unsure
+    left: list[bool] = (~sure).tolist()
+    return left
 
 
 def figures_of(found: list[float], bars: CheckedBars, cash: float) -> SetFigures:

@@ -13,7 +13,7 @@ import math
 from research.bars import Floats, Ints
 from research.compiled import compiled
 
-BLOCK = 32
+BLOCK = 16
 """Bars in the smallest block: the ends of a stretch are gone through bar by bar."""
 HIGH, LOW, FALL, FIRST, SECOND, THIRD, FOURTH, DOWN = range(8)
 
