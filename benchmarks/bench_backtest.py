@@ -102,8 +102,8 @@ def vectorbt_portfolio(bars: pd.DataFrame, entries: np.ndarray, exits: np.ndarra
     )
 
 
-def vectorbt_all(bars: pd.DataFrame, entries: np.ndarray, exits: np.ndarray, engine: str) -> float:
-    """Simulate, and ask for the value, the trades and the statistics."""
+def vectorbt_all(bars: pd.DataFrame, entries: np.ndarray, exits: np.ndarray, engine: str) -> tuple[float, Any]:
+    """Simulate, and ask for the value, the trades and the statistics; return the final equity and the portfolio."""
     portfolio = vectorbt_portfolio(bars, entries, exits, engine)
     value = portfolio.value()
     trades = portfolio.trades
@@ -112,7 +112,7 @@ def vectorbt_all(bars: pd.DataFrame, entries: np.ndarray, exits: np.ndarray, eng
         getattr(portfolio, name)()
     trades.win_rate()
     trades.profit_factor()
-    return float(value.iloc[-1])
+    return float(value.iloc[-1]), portfolio
 
 
 def interleaved(ways: dict[str, Callable[[], float]], repeat: int) -> dict[str, float]:
@@ -138,8 +138,7 @@ def whole_process(side: str, folder: Path) -> None:
         equity, trades, final = result.equity, result.trades, forced(result)
     else:
         entries, exits = signals(position["position"].to_numpy())
-        final = vectorbt_all(bars, entries, exits, side)
-        portfolio = vectorbt_portfolio(bars, entries, exits, side)
+        final, portfolio = vectorbt_all(bars, entries, exits, side)
         equity, trades = portfolio.value().to_frame("equity"), portfolio.trades.records
     equity.to_feather(folder / f"{side}_equity.feather")
     trades.to_feather(folder / f"{side}_trades.feather")
@@ -181,8 +180,8 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         "frames": lambda: forced(simulate_long_flat(bars, position, FEE, initial_cash=CASH, engine="compiled")),
         "numpy": lambda: forced(simulate_long_flat(bars, position, FEE, initial_cash=CASH, engine="numpy")),
         "pandas": lambda: vectorised_pandas(bars, position),
-        "rust": lambda: vectorbt_all(bars, entries, exits, "rust"),
-        "numba": lambda: vectorbt_all(bars, entries, exits, "numba"),
+        "rust": lambda: vectorbt_all(bars, entries, exits, "rust")[0],
+        "numba": lambda: vectorbt_all(bars, entries, exits, "numba")[0],
     }
     seconds = interleaved(ways, options.repeat)
     engine = min(("rust", "numba"), key=lambda name: seconds[name])

@@ -4,7 +4,6 @@ import numpy as np
 
 from research.bars import Floats, Ints
 from research.compiled import ANY_ORDER, compiled
-from research.positions import SMALLEST_POSITION
 
 BLOCK = 1024
 """Bars that are worked on at once: what is kept of them stays in the processor's first cache."""
@@ -12,10 +11,10 @@ _STRIDE = 128
 
 
 @compiled()
-def target_changes(position: Floats, at: Ints, want: Floats) -> int:
+def target_changes(position: Floats, smallest: float, at: Ints, want: Floats) -> int:
     """Write the bars at which the held target changes, and the new targets; return how many, −1 for a wrong value.
 
-    All are counted, even where there is no room to write them.
+    What is below `smallest` counts as 0. All are counted, even where there is no room to write them.
     """
     count, held, bar = 0, 0.0, 0
     while bar < position.size:
@@ -29,7 +28,7 @@ def target_changes(position: Floats, at: Ints, want: Floats) -> int:
         if not np.isnan(target):
             if not 0.0 <= target <= 1.0:
                 return -1
-            if target < SMALLEST_POSITION:
+            if target < smallest:
                 target = 0.0
             if target != held:
                 if count < at.size:

@@ -1,6 +1,5 @@
 """The bars frame that all of research works on: what its columns must hold, checked once, seen as numpy blocks."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -10,17 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
+from research.whole_columns import long_runs, steps_between
 from schemas.errors import InputError, TimeError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 KEY_COLUMNS = ("symbol", "datetime")
-_PIECE = 16_384
-"""Numbers that are worked on at once, to stay in the processor's cache."""
-_LONG_RUN = 10_000  # rows; of shorter runs there may be so many that factorize is quicker
 TICKS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
@@ -197,7 +193,7 @@ def symbol_starts(symbols: "pd.Series[Any]") -> Ints:
     """Return the rows at which another symbol begins, the first row included."""
     if isinstance(symbols.dtype, pd.CategoricalDtype):
         codes = symbols.cat.codes.to_numpy()
-    elif (runs := _long_runs(symbols)) is not None:
+    elif (runs := long_runs(symbols)) is not None:
         return runs
     else:
         codes = pd.factorize(symbols)[0]
@@ -205,59 +201,6 @@ def symbol_starts(symbols: "pd.Series[Any]") -> Ints:
         row = int(np.flatnonzero(codes < 0)[0])
         raise InputError(f"Every bar needs a symbol, found none in row {row}.")
     return np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1]).astype(np.int64)
-
-
-def _long_runs(symbols: "pd.Series[Any]") -> Ints | None:
-    """Return where each run begins if a text column surely is a few long ones in order; None means not known.
-
-    Most frames are that, and factorize would take as long as the whole backtest. Where runs end is guessed by
-    bisection, as in a sorted column, and then proved.
-    """
-    starts, count = [0], len(symbols)
-    if not _is_text(symbols) or symbols.hasnans:
-        return None
-    while True:
-        stop = bisect_right(symbols.array, symbols.iloc[starts[-1]], lo=starts[-1])
-        run = symbols.iloc[starts[-1] : stop]
-        if len(run) < min(_LONG_RUN, count) or not _is_one_text(run):
-            return None
-        if stop == count:
-            return np.array(starts, dtype=np.int64)
-        starts.append(stop)
-
-
-def _is_text(symbols: "pd.Series[Any]") -> bool:
-    return isinstance(symbols.dtype, pd.StringDtype) and symbols.dtype.storage == "pyarrow"
-
-
-def _is_one_text(symbols: "pd.Series[Any]") -> bool:
-    """Tell whether a column of texts without gaps surely holds one value only; false means not known.
-
-    Equal texts of L bytes lie in Arrow's buffer with period L: all but the first are the bytes of all but the last.
-    """
-    column = pa.array(symbols.array)
-    if not isinstance(column, pa.LargeStringArray) or column.null_count or len(column) == 0:
-        return False
-    _, offsets_buffer, text_buffer = column.buffers()
-    if offsets_buffer is None or text_buffer is None:
-        return False
-    offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[column.offset : column.offset + len(column) + 1]
-    length = int(offsets[1] - offsets[0])
-    if length == 0 or steps_between(offsets) != (length, length):
-        return False
-    begin, others = int(offsets[0]), (len(column) - 1) * length
-    return bool(text_buffer.slice(begin, others).equals(text_buffer.slice(begin + length, others)))
-
-
-def steps_between(values: Ints) -> tuple[int, int]:
-    """Return the smallest and the largest step between neighbours, of which there must be two at least."""
-    room, least, most = np.empty(_PIECE, dtype=np.int64), [], []
-    for start in range(0, len(values) - 1, _PIECE):
-        piece = values[start : start + _PIECE + 1]
-        steps = np.subtract(piece[1:], piece[:-1], out=room[: len(piece) - 1])
-        least.append(int(steps.min()))
-        most.append(int(steps.max()))
-    return min(least), max(most)
 
 
 def _blocks(symbols: "pd.Series[Any]", starts: Ints, count: int) -> tuple[SymbolRows, ...]:

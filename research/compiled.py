@@ -20,8 +20,10 @@ ANY_ORDER = frozenset({"reassoc"})
 def compiled(rules: frozenset[str] = EXACT) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Return a decorator that compiles a function at its first call and keeps the machine code on disk.
 
-    It runs without Python's lock. Division by zero gives infinity or NaN, as in numpy. Loops are compiled to vector
-    instructions only where numba knows that an index is not negative: go over whole slices, `range(x.size)`.
+    Kept code is made anew when the function's own file changes, and only then: a compiled function calls none of
+    another file, and takes another file's constants as arguments. It runs without Python's lock. Division by zero
+    gives infinity or NaN, as in numpy. Loops are compiled to vector instructions only where numba knows that an index
+    is not negative: go over whole slices, `range(x.size)`.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:

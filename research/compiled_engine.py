@@ -10,26 +10,31 @@ from research.engine import Engine
 from research.fills import Changes, Costs, Holdings, Orders
 from research.metrics import CurveSums
 from research.moments import joined_moments
-from research.positions import within_bounds
+from research.positions import SMALLEST_POSITION, within_bounds
 
 _FIRST_ROOM = 4096
 """Changes that are hoped for: few pages of memory to touch, and few positions have more."""
 
 
-def _changes(bars: CheckedBars, position: Floats) -> list[Changes]:
-    position = read_only(position)
-    return [_block_changes(bars, position, position[block.rows]) for block in bars.blocks]
-
-
-def _block_changes(bars: CheckedBars, position: Floats, block: Floats) -> Changes:
-    room, count = 0, _FIRST_ROOM
+def changes_within(position: Floats) -> Changes | None:
+    """Return the changes of the held target of one symbol, or None where a value is neither in [0, 1] nor NaN."""
+    room, count, values = 0, _FIRST_ROOM, read_only(position)
     while count > room:
         room = count
         at, want = np.empty(room, dtype=np.int64), np.empty(room)
-        count = bar_kernels.target_changes(block, at, want)
-    if count < 0:
-        within_bounds(bars, position)  # says which
-    return Changes(at[:count], want[:count])
+        count = bar_kernels.target_changes(values, SMALLEST_POSITION, at, want)
+    return Changes(at[:count], want[:count]) if count >= 0 else None
+
+
+def _changes(bars: CheckedBars, position: Floats) -> list[Changes]:
+    found = []
+    for block in bars.blocks:
+        changes = changes_within(position[block.rows])
+        if changes is None:
+            within_bounds(bars, position)  # says which value it is
+        else:
+            found.append(changes)
+    return found
 
 
 def _rebalanced(prices: Floats, want: Floats, cash: float, costs: Costs) -> Holdings:

@@ -9,9 +9,10 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from research import stretch_kernels, sweep_kernels
+from research import crossing_kernels, stretch_kernels
 from research.bars import CheckedBars, Floats, Ints
 from research.compiled import read_only
+from research.compiled_engine import changes_within
 from research.drawdown import Drawdown
 from research.fills import Costs
 from research.metrics import CurveSums, sums_figures
@@ -43,9 +44,9 @@ class Stretches:
 
 
 def stretches_of(opens: Floats, closes: Floats) -> Stretches:
-    """Return the bars with what is kept of their blocks, 12 bytes a bar besides the returns."""
+    """Return the bars with what is kept of them: 8 bytes a bar for returns, and 8 for the rows of blocks."""
     returns = np.zeros(len(closes))
-    sweep_kernels.momentum_of(read_only(closes), 1, returns)
+    crossing_kernels.momentum_of(read_only(closes), 1, returns)
     returns[0] = 0.0
     widths = [-(-len(closes) // stretch_kernels.BLOCK)]
     while widths[-1] > 1:
@@ -62,7 +63,7 @@ def momentum_found(
     """Return what is found of each set of a momentum's look-back and thresholds, one row a set."""
 
     def factor(lookback: int, values: Floats) -> Floats:
-        sweep_kernels.momentum_of(bars.closes, lookback, values)
+        crossing_kernels.momentum_of(bars.closes, lookback, values)
         return values
 
     return _thresholds_found(bars, factor, lookbacks, (enter_above, exit_below), costs, cash)
@@ -82,14 +83,14 @@ def threshold_found(
 
 def positions_found(bars: Stretches, positions: Floats, costs: Costs, cash: float) -> Floats:
     """Return what is found of each position, one row a set; NaN for those with weights or wrong values."""
-    found = np.zeros((len(positions), sweep_kernels.FOUND))
+    found = np.zeros((len(positions), stretch_kernels.FOUND))
 
     def follow(row: int) -> None:
-        told = sweep_kernels.position_set(
-            read_only(positions[row]), *_arguments(bars, costs, cash), found[row : row + 1]
-        )
-        if told != 0:
+        changes = changes_within(positions[row])
+        if changes is None or not np.array_equal(changes.want, np.arange(1, len(changes.want) + 1) % 2):
             found[row] = np.nan
+        else:
+            stretch_kernels.follow(read_only(changes.at), *_arguments(bars, costs, cash), found[row])
 
     _on_threads(follow, range(len(positions)))
     return found
@@ -97,10 +98,10 @@ def positions_found(bars: Stretches, positions: Floats, costs: Costs, cash: floa
 
 def unsure(found: Floats, returns: int) -> list[bool]:
     """Tell of each set whether the plain way must work it out: it was not found, or digits are lost."""
-    squares, total = found[:, sweep_kernels.SQUARES], found[:, sweep_kernels.SUM]
+    squares, total = found[:, stretch_kernels.SQUARES], found[:, stretch_kernels.SUM]
     sure = (squares - total**2 / max(returns, 1) >= SURE * squares) & np.isfinite(found).all(axis=1)
-    unsure: list[bool] = (~sure).tolist()
-    return unsure
+    left: list[bool] = (~sure).tolist()
+    return left
 
 
 def figures_of(found: list[float], bars: CheckedBars, cash: float) -> SetFigures:
@@ -158,23 +159,23 @@ def _thresholds_found(
 ) -> Floats:
     """Work out each factor once, on one thread, and all sets of it; `factor` may write into the array that it gets."""
     order = np.argsort(which, kind="stable")
-    enter, leave = (read_only(threshold[order]) for threshold in thresholds)
+    enter, leave = (threshold[order].tolist() for threshold in thresholds)
     rows, begins = np.unique(which[order], return_index=True)
     ends = np.append(begins[1:], len(which))
-    found = np.empty((len(which), sweep_kernels.FOUND))
+    found = np.empty((len(which), stretch_kernels.FOUND))
     rooms: SimpleQueue[Floats] = SimpleQueue()
 
     def follow(number: int) -> None:
         room = np.empty(len(bars.closes)) if rooms.empty() else rooms.get()
         values = read_only(factor(int(rows[number]), room))
-        blocks = -(-len(values) // sweep_kernels.BLOCK)
-        keys = np.empty((2, blocks), dtype=np.int64)
-        sweep_kernels.factor_extremes(values, values.view(np.int64), keys[0], keys[1])
-        highs, lows = read_only((keys ^ ((keys >> 63) & np.iinfo(np.int64).max)).view(np.float64))
-        sets = slice(begins[number], ends[number])
-        sweep_kernels.threshold_sets(
-            values, highs, lows, enter[sets], leave[sets], *_arguments(bars, costs, cash), found[sets]
-        )
+        extremes = np.empty((2, -(-len(values) // crossing_kernels.BLOCK)))
+        bits = extremes.view(np.int64)
+        crossing_kernels.factor_extremes(values, values.view(np.int64), bits[0], bits[1])
+        highs, lows = read_only(extremes[0]), read_only(extremes[1])
+        at = np.empty(len(values) + 1, dtype=np.int64)
+        for chosen in range(begins[number], ends[number]):
+            count = crossing_kernels.crossings(values, highs, lows, enter[chosen], leave[chosen], at)
+            stretch_kernels.follow(read_only(at[:count]), *_arguments(bars, costs, cash), found[chosen])
         rooms.put(room)
 
     _on_threads(follow, range(len(rows)))

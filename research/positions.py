@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from research.bars import CheckedBars, Floats, as_floats, symbol_starts, utc_index
+from research.whole_columns import same_texts
 from schemas.errors import InputError
 
 SMALLEST_POSITION = 1e-9
@@ -108,6 +109,8 @@ def _same_rows(bars: CheckedBars, frame: pd.DataFrame, times: pd.DatetimeIndex) 
         return False
     if not np.array_equal(times.asi8, bars.ticks):
         return False
+    if same_texts(frame["symbol"], bars.frame["symbol"]):
+        return True
     if len(bars.blocks) == 1:  # its symbols need only be looked at for sameness, which is fast
         return len(symbol_starts(frame["symbol"])) == 1 and str(frame["symbol"].iloc[0]) == bars.blocks[0].symbol
     return bool((frame["symbol"].astype(str).to_numpy() == bars.frame["symbol"].astype(str).to_numpy()).all())

@@ -13,12 +13,18 @@ import math
 from research.bars import Floats, Ints
 from research.compiled import compiled
 
-BLOCK = 32
+BLOCK = 16
 """Bars in the smallest block: the ends of a stretch are gone through bar by bar."""
 HIGH, LOW, FALL, FIRST, SECOND, THIRD, FOURTH, DOWN = range(8)
 
 Totals = tuple[float, float, float, float, float, float, float]
 """A row without its lowest ratio, which is dear and seldom asked for."""
+
+GROWTH, LOWEST, TRADES, WINS, WON, LOST, RATIOS, FEES, HELD, SUM, SQUARES, CUBES, FOURTHS, FALLS = range(14)
+"""What is found of a set: final equity over the first, lowest equity over the highest before it, then of its trades
+how many, how many won, what they won and lost, the sum of their ratios and of their fees and the bars held, then the
+sums of r, r², r³, r⁴ and min(r, 0)², r being the returns of the equity from close to close."""
+FOUND = 14
 
 
 @compiled()
@@ -68,6 +74,66 @@ def stretch_fall(closes: Floats, starts: Ints, rows: Floats, begin: int, end: in
         high = max(high, rows[row, HIGH])
         first += 1 << level
     return min(fall, lowest_ratio(closes, last * BLOCK, end, high))
+
+
+@compiled()
+def follow(
+    at: Ints,
+    opens: Floats,
+    closes: Floats,
+    returns: Floats,
+    starts: Ints,
+    rows: Floats,
+    fee: float,
+    slippage: float,
+    cash: float,
+    found: Floats,
+) -> None:
+    """Trade from each even change to the next one, by the rules of `research.fills`; write what is found."""
+    last, equity, growth, peak, lowest = closes.size - 1, cash, 1.0, cash, 1.0
+    trades, wins, won, lost, ratios, fees, held = 0, 0, 0.0, 0.0, 0.0, 0.0, 0
+    total, squares, cubes, fourths, falls = 0.0, 0.0, 0.0, 0.0, 0.0
+    for entry in range(0, at.size, 2):
+        begin = at[entry] + 1
+        if begin >= last:
+            break
+        end = min(at[entry + 1] + 1, last) if entry + 1 < at.size else last
+        open_rate, close_rate = opens[begin] * (1.0 + slippage), opens[end] * (1.0 - slippage)
+        paid, got = open_rate * (1.0 + fee), close_rate * (1.0 - fee)
+        amount = equity / paid
+        high, low, first, second, third, fourth, down = stretch_totals(closes, returns, starts, rows, begin + 1, end)
+        high, low = max(high, closes[begin]), min(low, closes[begin])
+        if amount * low < lowest * max(peak, amount * high):  # else no ratio in this stretch can be the lowest
+            lowest = min(lowest, amount * low / peak)
+            if amount * high > peak:
+                lowest = min(lowest, stretch_fall(closes, starts, rows, begin, end))
+        peak = max(peak, amount * high)
+        growth *= got / paid
+        equity = cash * growth
+        lowest = min(lowest, equity / peak)
+        peak = max(peak, equity)
+
+        ratio = got / paid - 1.0
+        profit = amount * open_rate * (1.0 + fee) * ratio
+        trades += 1
+        wins += ratio > 0.0
+        won += max(profit, 0.0)
+        lost -= min(profit, 0.0)
+        ratios += ratio
+        fees += amount * open_rate * fee + amount * close_rate * fee
+        held += end - begin
+
+        bought, sold = closes[begin] / paid - 1.0, got / closes[end - 1] - 1.0  # the returns of both fills' bars
+        total += first + bought + sold
+        squares += second + bought**2 + sold**2
+        cubes += third + bought**3 + sold**3
+        fourths += fourth + bought**4 + sold**4
+        falls += down + min(bought, 0.0) ** 2 + min(sold, 0.0) ** 2
+    found[GROWTH], found[LOWEST], found[TRADES] = growth, lowest, trades
+    found[WINS], found[WON], found[LOST] = wins, won, lost
+    found[RATIOS], found[FEES], found[HELD] = ratios, fees, held
+    found[SUM], found[SQUARES], found[CUBES] = total, squares, cubes
+    found[FOURTHS], found[FALLS] = fourths, falls
 
 
 @compiled()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from research.compiled_sweep import Stretches
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SweepBars:
     """One symbol's bars, prepared once for many sets of parameters.
 

@@ -1,5 +1,6 @@
 """Both engines give the same backtest, and the compiled one is loaded only where it pays."""
 
+import importlib
 import math
 import subprocess
 import sys
@@ -101,6 +102,15 @@ assert chosen_engine("auto", 1) is not NUMPY
 """
     subprocess.run([sys.executable, "-c", source], check=True)
     assert chosen_engine("numpy", 1) is NUMPY
+
+
+@pytest.mark.parametrize("name", ["bar_kernels", "crossing_kernels", "stretch_kernels"])
+def test_compiled_functions_call_none_of_another_file(name):
+    """numba keeps machine code until the function's own file changes: what it took from others would be stale."""
+    module = importlib.import_module(f"research.{name}")
+    compiled = [function for function in vars(module).values() if hasattr(function, "py_func")]
+    assert compiled
+    assert {function.py_func.__module__ for function in compiled} == {module.__name__}
 
 
 def test_checked_bars_stand_in_for_their_frame(make_bars):
