@@ -150,6 +150,14 @@ def rename_another_over_it(bars: Any) -> None:
     other.rename(bars.name, dropTarget=True)
 
 
+def rename_it_away_and_back(bars: Any) -> None:
+    database, name = bars.database, bars.name
+    bars.rename("other")
+    database["other"].delete_one({"symbol": ETH})
+    database.drop_collection(name)
+    database["other"].rename(name)
+
+
 def write_over_it_by_out(bars: Any) -> None:
     list(bars.aggregate([{"$match": {"datetime": {"$gte": START + 50 * STEP}}}, {"$out": bars.name}]))
 
@@ -165,7 +173,7 @@ def drop_the_database(bars: Any) -> None:
     [
         insert_within, insert_before, insert_after, update_one, replace_one, move_to_another_symbol,
         move_to_another_time, unset_a_field, delete_one, delete_all, insert_many, write_in_a_transaction,
-        drop_and_restore, rename_another_over_it, write_over_it_by_out, drop_the_database,
+        drop_and_restore, rename_another_over_it, rename_it_away_and_back, write_over_it_by_out, drop_the_database,
     ],
 )  # fmt: skip
 def test_the_next_read_sees_what_another_client_has_written(
