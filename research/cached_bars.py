@@ -24,11 +24,10 @@ from research.bars_copy import (
 )
 from research.freshness import NoProofError, changes, collection_id, is_past_of, present
 from research.raw_columns import Column
-from research.stored_bars import OPENS, StoredBars, first_and_last, read_stretch
+from research.stored_bars import BAR_FIELDS, OPENS, StoredBars, first_and_last, read_stretch
 from schemas.collections import Store
 from schemas.errors import StoreError
 
-BAR_FIELDS = ("open", "high", "low", "close", "volume")
 _TAIL_BARS = 1_440  # so many bars after a copy are read beside it, before the copy is made anew
 
 log = structlog.get_logger()

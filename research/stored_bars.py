@@ -25,6 +25,7 @@ from schemas.collections import DAY_BARS, MINUTE_BARS, Store
 from schemas.errors import StoreError
 
 OPENS = "datetime"
+BAR_FIELDS = ("open", "high", "low", "close", "volume")
 DAY_MS = 86_400_000
 _RAW = CodecOptions(document_class=RawBSONDocument)
 _REPLY_ROWS = 1_000_000  # more than fit in the 16 MB at which the server cuts a reply
