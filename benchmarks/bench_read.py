@@ -1,21 +1,26 @@
-"""Measures the reader of bars beside the obvious ways, in one run, on bars that are made for it.
+"""Measures the reader of bars beside pymongoarrow and the obvious way, in one run, on bars that are made for it.
 
-    python benchmarks/bench_read.py [--bars 525600] [--symbols 1] [--repeat 3] [--json]
+    python benchmarks/bench_read.py [--bars 525600] [--symbols 10] [--repeat 5] [--json]
 
 A server of its own runs in a temporary folder. Compare the ratios: the absolute figures are the machine's.
 """
 
 import argparse
 import json
+import os
+import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-import bson
 import numpy as np
 import pandas as pd
 
@@ -28,6 +33,22 @@ from schemas.settings import Settings
 START = datetime(2022, 1, 1, tzinfo=UTC)
 FIELDS = ["open", "high", "low", "close", "volume"]
 PROJECTION = {"_id": 0, "symbol": 1, "datetime": 1, **dict.fromkeys(FIELDS, 1)}
+MONGOD, MEMORY = "mongod, about 0.9 µs of its time a document", "memory: pages, copy and CRC-32; proof 1 to 2 ms"
+# A new process: its start, imports and connections, for which a day is read before, are not measured; copies are
+# opened anew.
+ANEW = """
+import sys, time
+from datetime import datetime
+from research.readers import get_crypto_min_data
+from schemas.mongo import connect
+from schemas.settings import Settings
+start, end, *symbols = sys.argv[1:]
+with connect(Settings.load()) as db:
+    get_crypto_min_data(start, start[:8] + "02", symbols, db=db)
+    began = time.perf_counter()
+    rows = len(get_crypto_min_data(start, end, symbols, db=db))
+    print(time.perf_counter() - began, rows)
+"""
 
 
 def write_bars(db: Store, symbol: str, count: int) -> None:
@@ -45,77 +66,123 @@ def write_bars(db: Store, symbol: str, count: int) -> None:
         db[MINUTE_BARS].insert_many(documents[first : first + 50_000], ordered=False)
 
 
-def ways(db: Store, symbols: list[str], count: int) -> dict[str, Callable[[], pd.DataFrame]]:
-    """Return the ways to read; each gives the same bars."""
+def pymongoarrow_read() -> Callable[..., pd.DataFrame]:
+    """Return pymongoarrow's find_pandas_all with the fields of our frame."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            from pymongoarrow.api import Schema, find_pandas_all
+    except ImportError:
+        sys.exit("pymongoarrow, which this is measured beside, is not installed. Run it by `make bench`.")
+    schema = Schema({"symbol": str, "datetime": datetime, **dict.fromkeys(FIELDS, float)})
+
+    def read(bars: Any, query: Mapping[str, Any], order: list[tuple[str, int]]) -> pd.DataFrame:
+        return find_pandas_all(bars, query, schema=schema, sort=order)
+
+    return read
+
+
+def ways(db: Store, plain_db: Store, home: Path, symbols: list[str], count: int) -> dict[str, Callable[[], float]]:
+    """Return the ways to read some symbols; each checks what it has read and gives the seconds that it took."""
     end = START + timedelta(minutes=count)
     query = {"symbol": {"$in": symbols}, "datetime": {"$gte": START, "$lt": end}}
-    bars, order = db[MINUTE_BARS], [("symbol", 1), ("datetime", 1)]
+    bars, order, read_by_arrow = db[MINUTE_BARS], [("symbol", 1), ("datetime", 1)], pymongoarrow_read()
+    first: list[pd.DataFrame] = []
 
-    def raw_batches() -> pd.DataFrame:
-        batches = bars.find_raw_batches(query, PROJECTION, sort=order)
-        return pd.DataFrame([document for batch in batches for document in bson.decode_all(batch)])
+    def timed(read: Callable[[], pd.DataFrame]) -> float:
+        began = time.perf_counter()
+        frame = read()
+        seconds = time.perf_counter() - began
+        first[:] = first or [frame]
+        for field in FIELDS:
+            np.testing.assert_array_equal(frame[field].to_numpy(), first[0][field].to_numpy())
+        assert len(frame) == count * len(symbols)
+        return seconds
+
+    def read_first() -> float:
+        shutil.rmtree(home / "bars", ignore_errors=True)
+        return timed(lambda: get_crypto_min_data(START, end, symbols, db=db))
+
+    def read_anew() -> float:
+        uri = f"mongodb://{db.client.address[0]}:{db.client.address[1]}/?directConnection=true"  # type: ignore[index]
+        environment = os.environ | {"QUANTFLOW_HOME": str(home), "QUANTFLOW_MONGO_URI": uri, "QUANTFLOW_DB": db.name}
+        command = [sys.executable, "-c", ANEW, START.isoformat(), end.isoformat(), *symbols]
+        seconds, rows = subprocess.run(command, env=environment, capture_output=True, check=True).stdout.split()
+        assert int(rows) == count * len(symbols)
+        return float(seconds)
 
     return {
-        "DataFrame(list(find()))": lambda: pd.DataFrame(list(bars.find(query, sort=order))),
-        "the same, projected": lambda: pd.DataFrame(list(bars.find(query, PROJECTION, sort=order))),
-        "find_raw_batches, decoded": raw_batches,
-        "get_crypto_min_data": lambda: get_crypto_min_data(START, end, symbols, db=db),
-        "get_crypto_min_data, close only": lambda: get_crypto_min_data(START, end, symbols, ["close"], db=db),
+        "naive": lambda: timed(lambda: pd.DataFrame(list(bars.find(query, PROJECTION, sort=order)))),
+        "pymongoarrow": lambda: timed(lambda: read_by_arrow(bars, query, order)),
+        "no copies": lambda: timed(lambda: get_crypto_min_data(START, end, symbols, db=plain_db)),
+        "first read": read_first,
+        "second read": lambda: timed(lambda: get_crypto_min_data(START, end, symbols, db=db)),
+        "second read, another process": read_anew,
     }
 
 
 @contextmanager
-def own_server(home: Path) -> Iterator[Store]:
-    """Give the database of a server that has ended when the block is left, so that its folder can be deleted."""
-    with connect(Settings.load(home=home, mongo_uri=None, signal_ttl_days=None)) as db:
-        yield db
+def own_server(home: Path) -> Iterator[tuple[Store, Store]]:
+    """Give the database of a server of our own, with copies and without; its folder can be deleted afterwards."""
+    settings = Settings.load(home=home, mongo_uri=None, signal_ttl_days=None)
+    with connect(settings) as db, connect(settings.model_copy(update={"bars_cache_mb": 0})) as plain_db:
+        yield db, plain_db
     EmbeddedServer(home).stop()
 
 
-def measure(read: Callable[[], pd.DataFrame], repeat: int) -> tuple[float, pd.DataFrame]:
-    """Return the median of the seconds that some reads took, and what the last one gave."""
-    seconds = []
+def measure(each: dict[str, Callable[[], float]], repeat: int) -> dict[str, float]:
+    """Return the median seconds of each way; they take turns, so that all meet the same noise."""
+    seconds: dict[str, list[float]] = {name: [] for name in each}
     for _ in range(repeat):
-        began = time.perf_counter()
-        frame = read()
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds), frame
+        for name, read in each.items():
+            seconds[name].append(read())
+    return {name: statistics.median(taken) for name, taken in seconds.items()}
+
+
+def compared(what: str, seconds: dict[str, float], rows: int, repeat: int) -> list[dict[str, Any]]:
+    """Return each of our ways beside each peer, in rows a second."""
+    targets = {"first read": 4.5, "no copies": 4.5, "second read": 100.0, "second read, another process": 100.0}
+    return [
+        {
+            "job": f"{job}, {what}", "peer": peer, "ours": rows / seconds[job], "theirs": rows / seconds[peer],
+            "unit": "rows/s", "ratio": seconds[peer] / seconds[job],
+            "target": target if peer == "pymongoarrow" else None,
+            "limit": MEMORY if "second" in job else MONGOD, "runs": repeat,
+        }
+        for job, target in targets.items()
+        for peer in ("pymongoarrow", "naive")
+        if peer in seconds
+    ]  # fmt: skip
 
 
 def main() -> None:
     """Write bars, read them in each way, check that all gave the same, and print rows a second."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--bars", type=int, default=525_600, help="bars of each symbol; 525,600 are one year of 1m")
-    parser.add_argument("--symbols", type=int, default=1)
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--symbols", type=int, default=10, help="how many are read at once, besides one alone")
+    parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     options = parser.parse_args()
     symbols = [f"BINANCE:B{number:03}USDT" for number in range(options.symbols)]
-    results: list[dict[str, str | float]] = []
-    naive_s = 0.0
-    with (
-        tempfile.TemporaryDirectory() as home,
-        own_server(Path(home)) as db,
-    ):
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder, own_server(Path(folder)) as (db, plain_db):
         for symbol in symbols:
             write_bars(db, symbol, options.bars)
-        closes = None
-        for name, read in ways(db, symbols, options.bars).items():
-            seconds, frame = measure(read, options.repeat)
-            closes = frame["close"].to_numpy() if closes is None else closes
-            np.testing.assert_array_equal(frame["close"].to_numpy(), closes)
-            naive_s = naive_s or seconds
-            results.append(
-                {"way": name, "seconds": seconds, "rows_per_s": len(frame) / seconds, "to_naive": naive_s / seconds}
-            )
+        one = ways(db, plain_db, Path(folder), symbols[:1], options.bars)
+        rows += compared("1 symbol", measure(one, options.repeat), options.bars, options.repeat)
+        if len(symbols) > 1:
+            # The obvious way would take gigabytes for many symbols.
+            many = ways(db, plain_db, Path(folder), symbols, options.bars)
+            del many["naive"]
+            repeat = min(options.repeat, 3)
+            rows += compared(f"{len(symbols)} symbols", measure(many, repeat), options.bars * len(symbols), repeat)
     if options.json:
-        print(json.dumps({"bars": options.bars, "symbols": options.symbols, "results": results}))
+        print(json.dumps({"bars": options.bars, "symbols": options.symbols, "rows": rows}))
         return
-    print(f"{options.bars:,} bars of 1m, {options.symbols} symbol(s), median of {options.repeat}")
-    print(f"{'way':<34}{'seconds':>10}{'rows/s':>14}{'to naive':>10}")
-    for result in results:
-        figures = f"{result['seconds']:>10.3f}{result['rows_per_s']:>14,.0f}{result['to_naive']:>10.1f}"
-        print(f"{result['way']:<34}{figures}")
+    print(f"{options.bars:,} bars of 1m a symbol, medians of {options.repeat}; naive: DataFrame(list(find(projected)))")
+    print(f"{'job':<42}{'peer':<14}{'ours, rows/s':>14}{'theirs':>12}{'ratio':>8}")
+    for row in rows:
+        print(f"{row['job']:<42}{row['peer']:<14}{row['ours']:>14,.0f}{row['theirs']:>12,.0f}{row['ratio']:>8.1f}")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ _TIMES_AS_MS = CodecOptions[dict[str, Any]](
 )
 _WAIT_MS = 2_000  # for the majority to commit what the primary has; a healthy set needs less than a journal's flush
 _MOST_CHANGES = 1_000  # where there are more, all is taken as changed
-_TOKEN_IS_OF_NO_USE = {136, 260, 280, 286}  # its place in the oplog is gone, or was never in this one
+_TOOK_TOO_LONG = 50
 
 
 class NoProofError(Exception):
@@ -154,24 +154,32 @@ def changes(
     try:
         answer = _ask(db, command)
     except OperationFailure as error:
-        if error.code in _TOKEN_IS_OF_NO_USE and token is not None:
-            anew = changes(db, stored, None, after, {})
-            return Changes(anew.token, anew.after, (), is_all=True)
+        if token is not None and error.code not in (UNAUTHORIZED, _TOOK_TOO_LONG):
+            # Whatever the server has against the token, the oplog's loss of its place above all: begin anew.
+            return _anything(db, stored, after)
         why = "this user may not watch it" if error.code == UNAUTHORIZED else _reason(error)
         raise NoProofError(f"{stored.collection} has no change stream for us: {why}") from None
-    events = list(answer["cursor"]["firstBatch"])
-    cursor, is_all = answer["cursor"], False
+    cursor, batch = answer["cursor"], answer["cursor"]["firstBatch"]
+    inserted: list[tuple[str, int]] = []
     # A batch with nothing in it is the stream's end; one with something may have been cut.
-    batch = events
-    while batch and not is_all:
-        is_all = len(events) > _MOST_CHANGES or any(_inserted(event, stored) is None for event in batch)
-        more = {"getMore": cursor["id"], "collection": stored.collection, "maxTimeMS": 1}
+    while batch and len(inserted) <= _MOST_CHANGES:
+        places = [_inserted(event, stored) for event in batch]
+        inserted += [place for place in places if place]
+        if None in places or not cursor["id"]:
+            break
+        more = {"getMore": cursor["id"], "collection": stored.collection, "batchSize": _MOST_CHANGES, "maxTimeMS": 1}
         cursor = _ask(db, more)["cursor"]
         batch = cursor["nextBatch"]
-        events += batch
-    _ask(db, {"killCursors": stored.collection, "cursors": [cursor["id"]]})
-    inserted = [place for place in (_inserted(event, stored) for event in events) if place]
-    return Changes(cursor["postBatchResumeToken"], answer["operationTime"], inserted, is_all)
+    if cursor["id"]:
+        _ask(db, {"killCursors": stored.collection, "cursors": [cursor["id"]]})
+    if batch or len(inserted) > _MOST_CHANGES:
+        return _anything(db, stored, after)
+    return Changes(cursor["postBatchResumeToken"], answer["operationTime"], inserted, is_all=False)
+
+
+def _anything(db: Store, stored: StoredBars, after: Timestamp) -> Changes:
+    anew = changes(db, stored, None, after, {})
+    return Changes(anew.token, anew.after, (), is_all=True)
 
 
 def _inserted(event: Mapping[str, Any], stored: StoredBars) -> tuple[str, int] | None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from research import stored_bars
 from research.bars_copy import BarsCopies
 from research.cached_bars import read_through_copies
 from research.raw_columns import Column
@@ -23,10 +24,11 @@ from schemas.timeframes import Timeframe, aware_utc, parse_time
 
 TimeLike = str | date | datetime
 
+BAR_FIELDS = stored_bars.BAR_FIELDS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STORED = {"1m": MINUTES, "1d": DAYS}
 _THREADS = 4  # two keep one mongod busy on the same machine, four hide the way to one elsewhere
-_PIECE_BARS = 16_384  # what one thread reads at a time, so that none is left with much when the others are done
+_PIECE_BARS = 32_768  # what one thread reads at a time, so that none is left with much when the others are done
 _TEXTS_AT_ONCE = 4096  # what stays in the processor's cache while it is laid down again and again
 _SHORT_BARS = 65_536  # up to here a plain read takes no longer than it takes to look for changes and copy
 

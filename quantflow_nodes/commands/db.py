@@ -7,6 +7,7 @@ from pymongo.errors import OperationFailure
 
 from quantflow_nodes.commands.arguments import AsJson
 from quantflow_nodes.commands.console import out, print_json, summary_table
+from quantflow_nodes.commands.db_cache import cache
 from quantflow_nodes.commands.db_roles import roles
 from schemas.collections import COLLECTIONS, UNAUTHORIZED, Store, ensure_collections, settle_signal_ttl
 from schemas.console import configure_logging
@@ -22,6 +23,7 @@ app = typer.Typer(
     help="The database: make its collections and users, start, stop and look at the embedded server.",
 )
 app.command()(roles)
+app.command()(cache)
 
 
 def _settings() -> Settings:

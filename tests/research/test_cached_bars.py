@@ -3,17 +3,15 @@
 import itertools
 import multiprocessing
 import os
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from bar_writer import write_on
 from pymongo import MongoClient
-from pymongo.write_concern import WriteConcern
 from structlog.testing import capture_logs
 
 from research.bars_copy import BarsCopies, month_bounds
@@ -28,6 +26,7 @@ BTC, ETH = "BINANCE:BTCUSDT", "BINANCE:ETHUSDT"
 START = datetime(2022, 1, 1, tzinfo=UTC)
 STEP = timedelta(hours=6)
 COUNT = 4 * 180  # to the end of June
+KEY = {"symbol": BTC, "datetime": START + 100 * STEP}  # of the bar that another process writes on and on
 
 
 def bar(number: int, symbol: str = BTC, **other: Any) -> dict[str, Any]:
@@ -151,6 +150,14 @@ def rename_another_over_it(bars: Any) -> None:
     other.rename(bars.name, dropTarget=True)
 
 
+def rename_it_away_and_back(bars: Any) -> None:
+    database, name = bars.database, bars.name
+    bars.rename("other")
+    database["other"].delete_one({"symbol": ETH})
+    database.drop_collection(name)
+    database["other"].rename(name)
+
+
 def write_over_it_by_out(bars: Any) -> None:
     list(bars.aggregate([{"$match": {"datetime": {"$gte": START + 50 * STEP}}}, {"$out": bars.name}]))
 
@@ -166,7 +173,7 @@ def drop_the_database(bars: Any) -> None:
     [
         insert_within, insert_before, insert_after, update_one, replace_one, move_to_another_symbol,
         move_to_another_time, unset_a_field, delete_one, delete_all, insert_many, write_in_a_transaction,
-        drop_and_restore, rename_another_over_it, write_over_it_by_out, drop_the_database,
+        drop_and_restore, rename_another_over_it, rename_it_away_and_back, write_over_it_by_out, drop_the_database,
     ],
 )  # fmt: skip
 def test_the_next_read_sees_what_another_client_has_written(
@@ -188,40 +195,20 @@ def test_a_new_bar_at_the_end_leaves_copies_as_they_are(bars: Store, settings: S
     assert sorted((settings.home / "bars").rglob("*.columns")) == files
 
 
-def write_on(
-    uri: str, name: str, begun: "Synchronized[int]", done: "Synchronized[int]", end: "Synchronized[int]"
-) -> None:
-    """Write ever higher closes into one bar, by every kind of write, and tell before and after each."""
-    with MongoClient[Any](uri, tz_aware=True) as client:
-        bars = client[name].get_collection(MINUTE_BARS, write_concern=WriteConcern(w=1))
-        key = {"symbol": BTC, "datetime": START + 100 * STEP}
-        while not end.value:
-            number = begun.value = begun.value + 1
-            if number % 3 == 0:
-                bars.update_one(key, {"$set": {"close": float(number)}})
-            elif number % 3 == 1:
-                bars.replace_one(key, bar(100, close=float(number)))
-            else:
-                bars.delete_one(key)
-                bars.insert_one(bar(100, close=float(number)))
-            done.value = number
-            time.sleep(number % 4 / 20)
-
-
 def test_reads_beside_a_writer_are_never_older_than_what_it_was_told(
     bars: Store, settings: Settings, mongo_uri: str
 ) -> None:
     """Each read holds a content between the last one acknowledged before it and the last one begun after it."""
     spawn = multiprocessing.get_context("spawn")
     begun, done, end = (spawn.Value("q", 0) for _ in range(3))
-    writer = spawn.Process(target=write_on, args=(mongo_uri, bars.name, begun, done, end))
+    writer = spawn.Process(target=write_on, args=(mongo_uri, bars.name, KEY, begun, done, end))
     writer.start()
     held = 0
     try:
         while held < 6:
             least = done.value
             frame = read(bars, BTC)
-            close = frame.loc[frame["datetime"] == START + 100 * STEP, "close"]
+            close = frame.loc[frame["datetime"] == KEY["datetime"], "close"]
             assert len(frame) - COUNT in (0, -1)  # between a delete and an insert it is not there
             if least and len(close):
                 assert least <= close.item() <= begun.value

@@ -61,6 +61,7 @@ ARGUMENTS: dict[tuple[str, ...], tuple[list[str], int]] = {
     ("quantflow", "db", "start"): ([], 2),
     ("quantflow", "db", "stop"): ([], 2),
     ("quantflow", "db", "status"): ([], 0),
+    ("quantflow", "db", "cache"): ([], 0),
     ("quantflow", "db", "uri"): ([], 2),
     ("quantflow", "db", "init"): ([], 0),
     ("quantflow", "db", "roles"): (["--secrets", "users", "--new-passwords"], 0),
