@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pytest
 from market import graph_text
 
 from quantflow_nodes.graph import Graph, parse_graph
 from quantflow_nodes.node import Node, Params, Ports, RunContext
 from quantflow_nodes.ports import Bars, Factor
 from quantflow_nodes.sweep.grid import parse_grid
-from quantflow_nodes.sweep.outcome import SweepOutcome
+from quantflow_nodes.sweep.outcome import SplitOutcome, SweepOutcome
 from quantflow_nodes.sweep.run_sweep import SweepOptions, run_sweep
 from quantflow_nodes.sweep.sweep_plan import plan_sweep
 from quantflow_nodes.sweep.windows import parse_walk_forward
@@ -44,6 +46,19 @@ def swept(
     plan = plan_sweep(graph or walk_graph(), parse_grid(grid))
     chosen = SweepOptions(**{"workers": 1, "walk_forward": walk, **options})
     return run_sweep(plan, settings, chosen, cluster=cluster)
+
+
+def same(left: pd.DataFrame, right: pd.DataFrame) -> None:
+    """Equal row by row; sums may be taken in another order."""
+    pd.testing.assert_frame_equal(left, right, rtol=1e-9, atol=1e-12)
+
+
+def same_splits(left: list[SplitOutcome], right: list[SplitOutcome]) -> None:
+    """The same windows, choices and figures; sums may be taken in another order."""
+    assert [(one.split, one.chosen) for one in left] == [(one.split, one.chosen) for one in right]
+    for one, other in zip(left, right, strict=True):
+        for figures, others in ((one.train, other.train), (one.test, other.test)):
+            assert figures == (others and pytest.approx(others, rel=1e-9, nan_ok=True))
 
 
 class PeekParams(Params):
