@@ -11,6 +11,7 @@ from market import graph_text
 
 from quantflow_nodes.graph import Graph, parse_graph
 from quantflow_nodes.node import Node, Params, Ports, RunContext
+from quantflow_nodes.nodes.read_bars import NoInputs
 from quantflow_nodes.ports import Bars, Factor
 from quantflow_nodes.sweep.grid import parse_grid
 from quantflow_nodes.sweep.outcome import SplitOutcome, SweepOutcome
@@ -91,4 +92,37 @@ class Peek(Node[PeekParams, PeekInputs, PeekOutputs]):
         ahead = params.ahead_bars
         factor[: len(close) - ahead] = close[ahead:] / close[: len(close) - ahead] - 1
         data = inputs.bars.data[["symbol", "datetime"]].assign(factor=factor)
+        return PeekOutputs(factor=Factor(data, inputs.bars.timeframe))
+
+
+class TableOutputs(Ports):
+    """A plain table."""
+
+    table: pd.DataFrame
+
+
+class Table(Node[Params, NoInputs, TableOutputs]):
+    """A source whose rows carry no bars' times."""
+
+    type_name = "table"
+
+    def run(self, params: Params, inputs: NoInputs, context: RunContext) -> TableOutputs:
+        return TableOutputs(table=pd.DataFrame({"scale": [1.0]}))
+
+
+class ScaledInputs(Ports):
+    """Bars and a table."""
+
+    bars: Bars
+    table: pd.DataFrame
+
+
+class Scaled(Node[PeekParams, ScaledInputs, PeekOutputs]):
+    """A factor that uses the table."""
+
+    type_name = "scaled"
+
+    def run(self, params: PeekParams, inputs: ScaledInputs, context: RunContext) -> PeekOutputs:
+        value = inputs.bars.data["close"].diff(params.ahead_bars) * inputs.table["scale"].iloc[0]
+        data = inputs.bars.data[["symbol", "datetime"]].assign(factor=value)
         return PeekOutputs(factor=Factor(data, inputs.bars.timeframe))

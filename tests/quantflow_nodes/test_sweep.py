@@ -14,6 +14,7 @@ from quantflow_nodes.plan import plan_graph
 from quantflow_nodes.sweep.evaluation import MOST_BYTES, Evaluator, SweepSpec
 from quantflow_nodes.sweep.fast_path import state_at, threshold_shape
 from quantflow_nodes.sweep.memo import Memo
+from quantflow_nodes.sweep.outcome import param_column
 from quantflow_nodes.workflow import run_graph
 from research.metrics import YEAR_SECONDS
 from research.overfitting import expected_maximum_sharpe, probabilistic_sharpe
@@ -208,3 +209,18 @@ def test_only_the_known_shape_is_fast() -> None:
     assert FactorNode.type_name == "factor"
     hold = walk_graph(**{", position: position.position": ""})
     assert threshold_shape(plan_graph(hold), "backtest") is None
+
+
+@pytest.mark.parametrize(
+    ("values", "column"),
+    [
+        ([10, 20], [10, 20]),
+        ([1, 0.5], [1.0, 0.5]),
+        (["rsi", "sma"], ["rsi", "sma"]),
+        ([[1, 2], "all"], ["[1,2]", "all"]),
+        ([10, "all"], ["10", "all"]),
+    ],
+)
+def test_a_parameter_is_a_column_of_one_type(values: list[object], column: list[object]) -> None:
+    """So that any grid can be written as Parquet."""
+    assert param_column(values).tolist() == column

@@ -10,7 +10,7 @@ from swept import PEEK, same_splits, swept, walk_graph
 
 from research.metrics import YEAR_SECONDS
 from schemas.collections import MINUTE_BARS, Store
-from schemas.errors import InputError
+from schemas.errors import InputError, QuantFlowError
 from schemas.settings import Settings
 
 pytestmark = pytest.mark.mongo
@@ -132,3 +132,17 @@ def test_the_bars_of_a_walk_forward_are_the_same_for_all_sets(walk: Store, setti
     """Its windows are cut out of them."""
     with pytest.raises(InputError, match=r"needs the same bars for all sets.*Take bars.end out of it"):
         swept(settings, ["bars.end=2022-01-02,2022-01-03"], walk_forward="12h:6h")
+
+
+def test_a_table_without_times_is_refused(walk: Store, settings: Settings) -> None:
+    """Nobody can tell which of its rows are known in a window; over all bars it may be used."""
+    replaced = {
+        "type: factor, params: {name: momentum, lookback_bars: 60}, inputs: {bars: bars.bars}": (
+            "type: swept:Scaled, inputs: {bars: bars.bars, table: table.table}"
+        ),
+        "nodes:\n": "nodes:\n  table: {type: swept:Table}\n",
+    }
+    grid = ["momentum.ahead_bars=1,5"]
+    assert swept(settings, grid, walk_graph(**replaced)).too_few == 0
+    with pytest.raises(QuantFlowError, match="table gives its table as a plain table"):
+        swept(settings, grid, walk_graph(**replaced), walk_forward="12h:6h")
