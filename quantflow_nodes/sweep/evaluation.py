@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from quantflow_nodes.graph import Graph
 from quantflow_nodes.node import Params, Ports, RunContext, TooFewBarsError
@@ -123,7 +124,7 @@ class Evaluator:
 
     def backtest(self, values: Values, window: Window | None) -> BacktestResult:
         """Return the backtest of one set: all nodes run, and its window is cut out of what they give."""
-        outputs, _ = self._run(self._target, values, window, {}, confined=True)
+        outputs = self._run(self._target, values, window, {}, confined=True)
         results = (getattr(outputs, port) for port in type(outputs).model_fields)
         return next(result for result in results if isinstance(result, BacktestResult))
 
@@ -170,16 +171,16 @@ class Evaluator:
         node = self.plan.nodes[name]
         if len(self._reached[name]) == len(self.spec.axes) and node.sources:
             if name not in local:
-                local[name] = self._run(node, values, window, local)[0]
+                local[name] = self._run(node, values, window, local)
             return local[name]
         key = (*self.key_of(name, values), None if window is None else window.end_ms)
-        return self.memo.get(key, lambda: self._run(node, values, window, local)[0])
+        return self.memo.get(key, lambda: self._run(node, values, window, local))
 
     def _run(
         self, node: PlannedNode, values: Values, window: Window | None, local: dict[str, Ports], confined: bool = False
-    ) -> tuple[Ports, float]:
+    ) -> Ports:
         if not node.sources and window is not None:
-            return _cut(node.name, self.outputs(node.name, values, None), window), 0.0
+            return _cut(node.name, self.outputs(node.name, values, None), window)
         inputs = {
             port: getattr(self.outputs(source.node, values, window, local), source.output)
             for port, source in node.sources.items()
@@ -188,13 +189,13 @@ class Evaluator:
             inputs = {port: _confined(value, window) for port, value in inputs.items()}
         planned = replace(node, params=self.params(node.name, values))
         try:
-            outputs, seconds = run_node(planned, inputs, replace(self.spec.context, node=node.name))
+            outputs, _ = run_node(planned, inputs, replace(self.spec.context, node=node.name))
         except Exception as error:
             failure = NodeFailedError(node.name, error)
             chosen = ", ".join(f"{a}.{b}={value}" for (a, b), value in zip(self.spec.axes, values, strict=True))
             raise SetFailedError(f"With {chosen}: {failure}", failure.exit_code) from error
         self._check_digest(node, values, outputs)
-        return outputs, seconds
+        return outputs
 
     def _check_digest(self, node: PlannedNode, values: Values, outputs: Ports) -> None:
         wanted = self.spec.digests.get(repr(self.key_of(node.name, values)))
@@ -228,6 +229,12 @@ def _cut(name: str, outputs: Ports, window: Window) -> Ports:
     cut = {}
     for port in type(outputs).model_fields:
         value = getattr(outputs, port)
+        if isinstance(value, pd.DataFrame | pd.Series):
+            raise SetFailedError(
+                f"{name} gives its {port} as a plain table, of which nobody can tell what is known when. Give it as a "
+                "SymbolFrame, or leave --walk-forward out.",
+                InputError.exit_code,
+            )
         cut[port] = rows_until(value, window.end_ms) if isinstance(value, SymbolFrame) else value
         if isinstance(value, SymbolFrame) and len(value.data) and not len(cut[port].data):
             none = TooFewBarsError(f"{name} has no {port} that has closed by {window.end:%Y-%m-%d %H:%M} UTC.")

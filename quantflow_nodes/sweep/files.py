@@ -1,11 +1,10 @@
 """Writes a sweep's files: its table and its splits as Parquet, and a page to look at."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from quantflow_nodes.sweep.outcome import SplitOutcome, SweepOutcome
+from quantflow_nodes.sweep.outcome import SplitOutcome, SweepOutcome, param_column
 
 _SPLIT_FIGURES = ("total_return", "sharpe", "max_drawdown", "trades")
 
@@ -31,20 +30,30 @@ def splits_table(outcome: SweepOutcome) -> pd.DataFrame:
     Columns: train_start, train_end, test_start, test_end (UTC), then `node.param`, then train_ and test_ figures, and
     `train_deflated_sharpe`. Where nothing could be chosen, parameters and figures are missing.
     """
-    return pd.DataFrame([_row(outcome, split) for split in outcome.splits])
-
-
-def _row(outcome: SweepOutcome, one: SplitOutcome) -> dict[str, Any]:
-    grid, window = outcome.plan.grid, one.split
-    values = [None] * len(grid.axes) if one.chosen is None else grid.values(one.chosen)
-    row: dict[str, Any] = {
-        "train_start": window.train.start,
-        "train_end": window.train.end,
-        "test_start": window.test.start,
-        "test_end": window.test.end,
+    grid = outcome.plan.grid
+    chosen = [None if one.chosen is None else grid.values(one.chosen) for one in outcome.splits]
+    params = {
+        axis.name: param_column([None if values is None else values[at] for values in chosen])
+        for at, axis in enumerate(grid.axes)
     }
-    row |= {axis.name: value for axis, value in zip(grid.axes, values, strict=True)}
+    figures = pd.DataFrame([_figures(outcome, one) for one in outcome.splits])
+    return pd.concat([_windows(outcome.splits), pd.DataFrame(params), figures], axis="columns")
+
+
+def _windows(splits: list[SplitOutcome]) -> pd.DataFrame:
+    windows = [(one.split.train, one.split.test) for one in splits]
+    return pd.DataFrame(
+        {
+            "train_start": [train.start for train, _ in windows],
+            "train_end": [train.end for train, _ in windows],
+            "test_start": [test.start for _, test in windows],
+            "test_end": [test.end for _, test in windows],
+        }
+    )
+
+
+def _figures(outcome: SweepOutcome, one: SplitOutcome) -> dict[str, float | None]:
     names = dict.fromkeys((outcome.metric, *_SPLIT_FIGURES))
-    row |= {f"train_{name}": (one.train or {}).get(name) for name in names}
-    row |= {"train_deflated_sharpe": one.deflated}
+    row: dict[str, float | None] = {f"train_{name}": (one.train or {}).get(name) for name in names}
+    row["train_deflated_sharpe"] = one.deflated
     return row | {f"test_{name}": (one.test or {}).get(name) for name in names}

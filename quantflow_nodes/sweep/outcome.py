@@ -169,7 +169,7 @@ def results_table(grid: Grid, figures: Sequence[Figures], bar_s: float) -> tuple
         Seconds of a bar.
     """
     chosen = [grid.values(positions) for positions in grid.sets]
-    columns = {axis.name: _column([values[at] for values in chosen]) for at, axis in enumerate(grid.axes)}
+    columns = {axis.name: param_column([values[at] for values in chosen]) for at, axis in enumerate(grid.axes)}
     numbers = {name: np.array([one.get(name, math.nan) for one in figures], dtype=np.float64) for name in FIGURES}
     deflation = deflation_of(figures, bar_s)
     table = pd.DataFrame({**columns, **numbers, DEFLATED: deflation.deflated})
@@ -185,9 +185,10 @@ def deflation_of(figures: Sequence[Figures], bar_s: float) -> Deflation:
     return deflate_sharpes(sharpe / math.sqrt(YEAR_SECONDS / bar_s), returns, skewness, kurtosis)
 
 
-def _column(values: list[Any]) -> "pd.Series[Any]":
-    """Return a parameter's values as a column of numbers, truths or text; others as the JSON that they are."""
-    kinds = {type(value) for value in values}
+def param_column(values: list[Any]) -> "pd.Series[Any]":
+    """Return a parameter's values as a column of one type: numbers, truths or text; others as JSON. None is missing."""
+    kinds = {type(value) for value in values if value is not None}
     if kinds <= {int, float} or kinds in ({bool}, {str}):
         return pd.Series(values)
-    return pd.Series([value if isinstance(value, str) else orjson.dumps(value).decode() for value in values])
+    plain = [value if isinstance(value, str) or value is None else orjson.dumps(value).decode() for value in values]
+    return pd.Series(plain)

@@ -144,7 +144,7 @@ class _Sweep:
         workers = self._options.workers or settings.workers or os.cpu_count() or 1
         tasks = self._tasks(windows, len(wanted) - reused, _CLUSTER_WORKERS if cluster else workers)
         total = len(wanted) + len(splits)
-        with nullcontext(cluster) if cluster else local_pool(workers, threads=is_fast) as pool:
+        with nullcontext(cluster) if cluster else local_pool(workers, settings, threads=is_fast) as pool:
             self._compute(pool, tasks, reused, total)
             outcomes, traced = self._walk(pool, splits, total)
         table, deflation = results_table(self._plan.grid, self._figures(None), self._bar_s)

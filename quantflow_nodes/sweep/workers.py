@@ -11,20 +11,24 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from quantflow_nodes.sweep.evaluation import Task
+from schemas.console import configure_logging
 from schemas.errors import QuantFlowError
+from schemas.settings import Settings
 
 _IN_FLIGHT = 64
 T = TypeVar("T")
 
 
 @contextmanager
-def local_pool(workers: int, *, threads: bool) -> Iterator[Executor]:
+def local_pool(workers: int, settings: Settings, *, threads: bool) -> Iterator[Executor]:
     """Give an executor of this machine for a `with` block; when the block fails, what has not begun is given up.
 
     Parameters
     ----------
     workers : int
         One is a thread of this process in any case.
+    settings : Settings
+        How processes log.
     threads : bool
         Threads share what they compute, and do where the work leaves Python; processes run Python side by side.
     """
@@ -32,7 +36,7 @@ def local_pool(workers: int, *, threads: bool) -> Iterator[Executor]:
     if threads or workers == 1:
         pool = ThreadPoolExecutor(workers, thread_name_prefix="sweep")
     else:
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin_process)
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin_process, (settings,))
     try:
         yield pool
     except BaseException:
@@ -70,8 +74,9 @@ def results_of(pool: Executor, work: Callable[[Task], T], tasks: Sequence[Task])
         ) from None
 
 
-def _begin_process() -> None:
-    """Leave Ctrl-C to the parent, and end when it does, however it ends."""
+def _begin_process(settings: Settings) -> None:
+    """Log as the parent does, leave Ctrl-C to it, and end when it does, however it ends."""
+    configure_logging(settings)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
 

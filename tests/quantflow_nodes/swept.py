@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pytest
 from market import graph_text
 
 from quantflow_nodes.graph import Graph, parse_graph
 from quantflow_nodes.node import Node, Params, Ports, RunContext
+from quantflow_nodes.nodes.read_bars import NoInputs
 from quantflow_nodes.ports import Bars, Factor
 from quantflow_nodes.sweep.grid import parse_grid
-from quantflow_nodes.sweep.outcome import SweepOutcome
+from quantflow_nodes.sweep.outcome import SplitOutcome, SweepOutcome
 from quantflow_nodes.sweep.run_sweep import SweepOptions, run_sweep
 from quantflow_nodes.sweep.sweep_plan import plan_sweep
 from quantflow_nodes.sweep.windows import parse_walk_forward
@@ -46,6 +49,19 @@ def swept(
     return run_sweep(plan, settings, chosen, cluster=cluster)
 
 
+def same(left: pd.DataFrame, right: pd.DataFrame) -> None:
+    """Equal row by row; sums may be taken in another order."""
+    pd.testing.assert_frame_equal(left, right, rtol=1e-9, atol=1e-12)
+
+
+def same_splits(left: list[SplitOutcome], right: list[SplitOutcome]) -> None:
+    """The same windows, choices and figures; sums may be taken in another order."""
+    assert [(one.split, one.chosen) for one in left] == [(one.split, one.chosen) for one in right]
+    for one, other in zip(left, right, strict=True):
+        for figures, others in ((one.train, other.train), (one.test, other.test)):
+            assert figures == (others and pytest.approx(others, rel=1e-9, nan_ok=True))
+
+
 class PeekParams(Params):
     """How many bars are peeked ahead."""
 
@@ -76,4 +92,37 @@ class Peek(Node[PeekParams, PeekInputs, PeekOutputs]):
         ahead = params.ahead_bars
         factor[: len(close) - ahead] = close[ahead:] / close[: len(close) - ahead] - 1
         data = inputs.bars.data[["symbol", "datetime"]].assign(factor=factor)
+        return PeekOutputs(factor=Factor(data, inputs.bars.timeframe))
+
+
+class TableOutputs(Ports):
+    """A plain table."""
+
+    table: pd.DataFrame
+
+
+class Table(Node[Params, NoInputs, TableOutputs]):
+    """A source whose rows carry no bars' times."""
+
+    type_name = "table"
+
+    def run(self, params: Params, inputs: NoInputs, context: RunContext) -> TableOutputs:
+        return TableOutputs(table=pd.DataFrame({"scale": [1.0]}))
+
+
+class ScaledInputs(Ports):
+    """Bars and a table."""
+
+    bars: Bars
+    table: pd.DataFrame
+
+
+class Scaled(Node[PeekParams, ScaledInputs, PeekOutputs]):
+    """A factor that uses the table."""
+
+    type_name = "scaled"
+
+    def run(self, params: PeekParams, inputs: ScaledInputs, context: RunContext) -> PeekOutputs:
+        value = inputs.bars.data["close"].diff(params.ahead_bars) * inputs.table["scale"].iloc[0]
+        data = inputs.bars.data[["symbol", "datetime"]].assign(factor=value)
         return PeekOutputs(factor=Factor(data, inputs.bars.timeframe))
