@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from research import stored_bars
 from research.bars_copy import BarsCopies
 from research.cached_bars import read_through_copies
 from research.raw_columns import Column
@@ -24,7 +23,6 @@ from schemas.timeframes import Timeframe, aware_utc, parse_time
 
 TimeLike = str | date | datetime
 
-BAR_FIELDS = stored_bars.BAR_FIELDS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STORED = {"1m": MINUTES, "1d": DAYS}
 _THREADS = 4  # two keep one mongod busy on the same machine, four hide the way to one elsewhere
