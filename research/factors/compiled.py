@@ -71,7 +71,7 @@ def _volatility(close: Floats, outputs: Outputs, lookback_bars: int) -> None:
     out = outputs[""]
     out[0] = np.nan
     ratios = np.divide(close[1:], close[:-1], out=out[1:])
-    kernels.deviation(np.log(ratios), lookback_bars, 1, out[1:])
+    kernels.deviation(_read_only(np.log(ratios)), lookback_bars, lookback_bars - 1, out[1:])
 
 
 def _volume_ratio(volume: Floats, outputs: Outputs, lookback_bars: int) -> None:

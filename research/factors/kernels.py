@@ -87,14 +87,13 @@ def beside_mean_before(values: Floats, window: int, out: Floats) -> None:
 
 
 @_compiled
-def deviation(values: Floats, window: int, ddof: int, out: Floats) -> None:
-    """Write the standard deviation of the last `window` values."""
+def deviation(values: Floats, window: int, divisor: int, out: Floats) -> None:
+    """Write the standard deviation of the last `window` values: √(sum of squares / divisor)."""
     size = _chunk_size(window)
     scratch = np.empty((_ROWS, size))
-    moved = 0
     for first in range(0, len(values), size):
         last = min(first + size, len(values))
-        moved = _moments(values, first, last, window, ddof, moved, scratch)
+        _moments(values, first, last, window, divisor, scratch)
         out[first:last] = scratch[_SQUARES, : last - first]
 
 
@@ -103,10 +102,9 @@ def standard_score(values: Floats, window: int, out: Floats) -> None:
     """Write (value − mean) / s over the last `window` values, s with window − 1 in its divisor; NaN where s is 0."""
     size = _chunk_size(window)
     scratch = np.empty((_ROWS, size))
-    moved = 0
     for first in range(0, len(values), size):
         last = min(first + size, len(values))
-        moved = _moments(values, first, last, window, 1, moved, scratch)
+        _moments(values, first, last, window, window - 1, scratch)
         chunk, target, middle, away = values[first:last], out[first:last], scratch[_SUMS], scratch[_SQUARES]
         for j in range(len(chunk)):
             target[j] = (chunk[j] - middle[j]) / away[j] if away[j] != 0.0 else math.nan
@@ -119,10 +117,9 @@ def bands(
     """Write those figures of the Bollinger bands whose array is not empty."""
     size = _chunk_size(window)
     scratch = np.empty((_ROWS, size))
-    moved = 0
     for first in range(0, len(values), size):
         last = min(first + size, len(values))
-        moved = _moments(values, first, last, window, 0, moved, scratch)
+        _moments(values, first, last, window, window, scratch)
         chunk, middle, half = values[first:last], scratch[_SUMS, : last - first], scratch[_SQUARES, : last - first]
         for j in range(len(half)):
             half[j] *= width
@@ -155,11 +152,8 @@ def _chunk_size(window: int) -> int:
 
 
 @_compiled
-def _moments(values: Floats, first: int, last: int, window: int, ddof: int, moved: int, scratch: Floats) -> int:
-    """Fill the chunk's means and deviations; `moved` is the last bar before it that changed, and then that of its end.
-
-    The means stand where the sums stood, the deviations where the squares did.
-    """
+def _moments(values: Floats, first: int, last: int, window: int, divisor: int, scratch: Floats) -> None:
+    """Fill the means and deviations of the windows that end in the chunk, where the sums and squares stood."""
     sums, squares = scratch[_SUMS, : last - first], scratch[_SQUARES, : last - first]
     _sums(values, first, last, window, scratch)
     for j in range(len(sums)):
@@ -167,13 +161,15 @@ def _moments(values: Floats, first: int, last: int, window: int, ddof: int, move
     _squares(values, first, last, window, scratch)
     for j in range(len(squares)):
         square = 0.0 if squares[j] <= 0.0 else squares[j]  # a NaN stays
-        squares[j] = math.sqrt(square / (window - ddof))
+        squares[j] = math.sqrt(square / divisor)
+    moved = max(first - 1, 0)  # the last bar that changed, or one before the first window of the chunk
+    while moved > max(first - window, 0) and values[moved] == values[moved - 1]:
+        moved -= 1
     for i in range(max(first, 1), last):
         if values[i] != values[i - 1]:
             moved = i
         elif moved <= i - window + 1:
             squares[i - first] = 0.0
-    return moved
 
 
 @_compiled
