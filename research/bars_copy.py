@@ -241,6 +241,8 @@ class SymbolCopy:
         DamagedCopyError
             Where the file is gone, or is not byte for byte what was written.
         """
+        if not copy.rows:
+            return
         path = self.folder / copy.file_name(month)
         size = copy.rows * _VALUE_BYTES
         names = list(copy.digests)

@@ -115,14 +115,12 @@ def read_through_copies(
         parts = list(pool.map(lambda piece: _part(db, stored, proven, piece), pieces))
         columns = _columns(proven, parts, fields, pool)
         _keep(db, copies, stored, proven, parts)
-    except NoProofError as error:
-        _say_once(str(error))
     except DamagedCopyError as error:
         log.warning("bars_copy_damaged", detail=str(error))
         for symbol in symbols:
             proven.places[symbol].forget()
-    except (PyMongoError, StoreError) as error:
-        log.info("bars_copy_not_used", reason=str(error))  # the plain way meets it too, and says what it means
+    except (NoProofError, PyMongoError, StoreError) as error:
+        _say_once(str(error))  # what is the user's to cure the plain way meets too, and says what to do
     else:
         counts = dict.fromkeys(symbols, 0)
         for part in parts:

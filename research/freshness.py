@@ -174,7 +174,9 @@ def changes(
         _ask(db, {"killCursors": stored.collection, "cursors": [cursor["id"]]})
     if batch or len(inserted) > _MOST_CHANGES:
         return _anything(db, stored, after)
-    return Changes(cursor["postBatchResumeToken"], answer["operationTime"], inserted, is_all=False)
+    # A stream that begins anew does so after the primary's newest operation, which the majority may not have yet: who
+    # copies now has to wait for that one, or neither copy nor stream would ever hold it. So it is asked for afterwards.
+    return Changes(cursor["postBatchResumeToken"], present(db).newest, inserted, is_all=False)
 
 
 def _anything(db: Store, stored: StoredBars, after: Timestamp) -> Changes:

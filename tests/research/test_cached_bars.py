@@ -289,6 +289,18 @@ def test_a_month_with_what_is_no_bar_is_read_plainly(db: Store) -> None:
     assert len(read(db, BTC, start=START + STEP)) == COUNT - 1
 
 
+def test_a_month_without_bars_is_copied_as_such(db: Store, settings: Settings) -> None:
+    """A gap is a fact: it is not asked for again, and bars that fill it are seen."""
+    months = [range(8), range(4 * 90, 4 * 100)]  # some in January, some in April
+    db[MINUTE_BARS].insert_many([bar(number) for numbers in months for number in numbers])
+    for start in (START, "2022-02-11"):
+        for _ in range(2):
+            pd.testing.assert_frame_equal(read(db, BTC, start), plainly(settings, BTC, start))
+    assert BarsCopies(settings.home, 0).kept()[0].months == ("2022-01", "2022-02", "2022-03", "2022-04")
+    db[MINUTE_BARS].insert_one(bar(4 * 45))
+    pd.testing.assert_frame_equal(read(db, BTC), plainly(settings, BTC))
+
+
 def test_months_are_those_of_the_calendar() -> None:
     """A leap year's February has 29 days."""
     begin, end = month_bounds("2024-02")
