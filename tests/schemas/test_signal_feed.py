@@ -167,6 +167,20 @@ def test_newest_reads_all_pairs_in_one_query(db: Store, given: ExternalSignalSet
 
 
 @pytest.mark.mongo
+def test_the_newest_of_many_pairs_come_in_one_reply(db: Store, given: ExternalSignalSettings) -> None:
+    """More than the 101 documents at which the server ends a first reply, if nobody asks for more."""
+    pairs = [f"C{number}/USDT" for number in range(60)]
+    db[SIGNALS].insert_many([signal(minute, pair) for pair in pairs for minute in range(4)])
+    with SignalFeed(given, "1m", live=True) as feed:
+        db.command("profile", 2)
+        found = feed.newest(pairs, START_MS, START_MS + 3 * MINUTE_MS)
+        db.command("profile", 0)
+    assert [len(found[pair].ts) for pair in pairs] == [4] * 60
+    asked = [document["op"] for document in db["system.profile"].find({"ns": f"{db.name}.{SIGNALS}"})]
+    assert asked == ["query"]
+
+
+@pytest.mark.mongo
 def test_what_is_no_signal_is_left_out_and_said_once(
     db: Store, given: ExternalSignalSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
