@@ -78,21 +78,23 @@ def _best_table(outcome: SweepOutcome) -> Table:
 
 
 def _splits_table(outcome: SweepOutcome) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    """The metric in and out of sample, and the Sharpe ratio beside its deflated one; with room left, the return."""
+    metric, by_sharpe = outcome.metric, outcome.metric == "sharpe"
+    titles = ["sharpe in", "deflated", "sharpe out", "return out"]
+    if not by_sharpe:
+        titles = [f"{title_of(metric)} in", "out", "sharpe in", "deflated"]
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("test from", no_wrap=True)
     table.add_column("set chosen before", overflow="fold")
-    metric = outcome.metric
-    for title in (f"{title_of(metric)} in", "out", "deflated", "return out"):
+    for title in titles:
         table.add_column(title, justify="right")
     for one in outcome.splits:
         train, test = one.train or {}, one.test or {}
-        table.add_row(
-            f"{one.split.test.start:%Y-%m-%d %H:%M}",
-            escape(outcome.chosen_text(one)),
-            *(cell(metric, side.get(metric)) for side in (train, test)),
-            cell(DEFLATED, one.deflated),
-            cell("total_return", test.get("total_return")),
-        )
+        judged = [cell("sharpe", train.get("sharpe")), cell(DEFLATED, one.deflated)]
+        inside, outside = (cell(metric, figures.get(metric)) for figures in (train, test))
+        returned = cell("total_return", test.get("total_return"))
+        figures = [*judged, outside, returned] if by_sharpe else [inside, outside, *judged]
+        table.add_row(f"{one.split.test.start:%Y-%m-%d %H:%M}", escape(outcome.chosen_text(one)), *figures)
     return table
 
 

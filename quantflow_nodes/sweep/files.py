@@ -6,7 +6,7 @@ import pandas as pd
 
 from quantflow_nodes.sweep.outcome import SplitOutcome, SweepOutcome, param_column
 
-_SPLIT_FIGURES = ("total_return", "sharpe", "max_drawdown", "trades")
+_SPLIT_FIGURES = ("sharpe", "total_return", "max_drawdown", "trades")
 
 
 def write_files(outcome: SweepOutcome, folder: Path, *, report: bool) -> list[Path]:

@@ -72,23 +72,25 @@ def _best(outcome: SweepOutcome) -> TextTable:
 
 
 def _walk_forward(outcome: SweepOutcome) -> WalkForwardPart:
-    metric = title_of(outcome.metric)
-    titles = ["Train from", "Test from", "to (UTC)", "Set chosen on train", f"{metric} in", "deflated", f"{metric} out"]
-    titles += ["return in", "return out"]
+    names = _judged(outcome)
+    titles = ["Train from", "Test from (UTC)", "Set chosen on train", *(f"{title_of(name)} in" for name in names)]
+    titles += ["deflated", *(f"{title_of(name)} out" for name in (*names, "total_return"))]
     rows = [_split_row(outcome, one) for one in outcome.splits]
     equity = None if outcome.stitched is None else outcome.stitched.equity
-    return WalkForwardPart(TextTable(titles, rows, words=4), equity, outcome.stitched_sentence())
+    return WalkForwardPart(TextTable(titles, rows, words=3), equity, outcome.stitched_sentence())
 
 
 def _split_row(outcome: SweepOutcome, one: SplitOutcome) -> list[str]:
-    train, test, metric = one.train or {}, one.test or {}, outcome.metric
-    times = (one.split.train.start, one.split.test.start, one.split.test.end)
+    train, test, names = one.train or {}, one.test or {}, _judged(outcome)
     return [
-        *(f"{time:%Y-%m-%d %H:%M}" for time in times),
+        *(f"{window.start:%Y-%m-%d %H:%M}" for window in (one.split.train, one.split.test)),
         outcome.chosen_text(one),
-        cell(metric, train.get(metric)),
+        *(cell(name, train.get(name)) for name in names),
         cell(DEFLATED, one.deflated),
-        cell(metric, test.get(metric)),
-        cell("total_return", train.get("total_return")),
-        cell("total_return", test.get("total_return")),
+        *(cell(name, test.get(name)) for name in (*names, "total_return")),
     ]
+
+
+def _judged(outcome: SweepOutcome) -> list[str]:
+    """Return the metric, and the Sharpe ratio beside which the deflated one stands."""
+    return list(dict.fromkeys((outcome.metric, "sharpe")))
