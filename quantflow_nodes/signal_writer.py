@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+import bson
 import numpy as np
-from bson.raw_bson import RawBSONDocument
 from pymongo import DeleteOne, InsertOne, ReplaceOne
 from pymongo.errors import BulkWriteError
 
@@ -57,7 +57,7 @@ class SignalWriter:
             signals = difference.signals.take(difference.changes[part])
             for group in signals.documents(version, self._added(), created_ms):
                 operations += [
-                    ReplaceOne(_as_it_was(present[place]), RawBSONDocument(row.tobytes()))
+                    ReplaceOne(_as_it_was(present[place]), bson.decode(row.tobytes()))
                     for place, row in zip(group.signals, group.rows, strict=True)
                 ]
             self._write(SIGNALS, operations)
