@@ -8,7 +8,6 @@ Times of both sides are taken in turns. Compare the ratios: the absolute figures
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from rows import Row, need, show
 
 from research.backtest import BacktestResult, simulate_long_flat
 from research.bars import check_bars
@@ -170,7 +170,7 @@ def measure_processes(bars: pd.DataFrame, position: pd.DataFrame, engine: str, r
     return statistics.median(seconds["ours"]), statistics.median(seconds[engine])
 
 
-def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+def measure(options: argparse.Namespace) -> list[Row]:
     """Run every way and return the rows."""
     bars, position = make_bars(options.bars, options.hold)
     checked, wanted = check_bars(bars), position["position"].to_numpy()
@@ -187,10 +187,9 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     engine = min(("rust", "numba"), key=lambda name: seconds[name])
     peer, cache = f"vectorbt ({engine})", "reading position and closes and writing the equity, 12.6 MB a year of 1m"
 
-    def row(job: str, way: str, other: str, other_name: str, target: float | None, limit: str) -> dict[str, Any]:
+    def row(job: str, way: str, other: str, other_name: str, target: float | None, limit: str) -> Row:
         ours, theirs = options.bars / seconds[way], options.bars / seconds[other]
-        figures = {"ours": ours, "theirs": theirs, "unit": "bars/s", "ratio": ours / theirs}
-        return {"job": job, "peer": other_name, **figures, "target": target, "limit": limit, "runs": options.repeat}
+        return Row(job, other_name, ours, theirs, "bars/s", ours / theirs, target, limit, options.repeat)
 
     rows = [
         row("compiled, checked bars and an array", "checked", engine, peer, 50.0, cache),
@@ -199,10 +198,9 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         row("numpy, frames", "numpy", "pandas", "pandas, final equity only", None, "the same"),
     ]
     ours_s, theirs_s = measure_processes(bars, position, engine, options.processes)
-    figures = {"ours": ours_s * 1000, "theirs": theirs_s * 1000, "unit": "ms", "ratio": theirs_s / ours_s}
-    limit = "importing pandas and pyarrow, most of our time"
-    whole = {"job": "whole process, files in and out", "peer": peer, **figures, "target": 4.0, "limit": limit}
-    return [*rows, {**whole, "runs": options.processes}]
+    job, limit = "whole process, files in and out", "importing pandas and pyarrow, most of our time"
+    whole = Row(job, peer, ours_s * 1000, theirs_s * 1000, "ms", theirs_s / ours_s, 4.0, limit, options.processes)
+    return [*rows, whole]
 
 
 def main() -> None:
@@ -219,21 +217,8 @@ def main() -> None:
     if options.side:
         whole_process(options.side, options.folder)
         return
-    try:
-        import vectorbt  # noqa: F401
-    except ImportError:
-        sys.exit("The peer vectorbt is not installed: run `make bench`, which installs what is measured beside.")
-    rows = measure(options)
-    if options.json:
-        print(json.dumps({"bars": options.bars, "rows": rows}))
-        return
-    print(f"{options.bars:,} bars of 1m, a change each {options.hold} bars, medians")
-    print(f"{'job':<37}{'peer':<27}{'ours':>15}{'theirs':>14} {'unit':<7}{'ratio':>8}{'target':>8}")
-    for row in rows:
-        print(
-            f"{row['job']:<37}{row['peer']:<27}{row['ours']:>15,.0f}{row['theirs']:>14,.0f} {row['unit']:<7}"
-            f"{row['ratio']:>8.1f}{row['target'] or '':>8}"
-        )
+    need("vectorbt")
+    show(measure(options), {"bars": options.bars, "bars_between_changes": options.hold}, options.json)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from paired_runs import Row, rate_of, rate_row, show
 from pydantic import SecretStr
 from pymongo import UpdateOne
+from rows import Row, rate_of, rate_row, show
 
 from quantflow_nodes.nodes.export_signals import ExportSignalsParams, make_batch
 from quantflow_nodes.ports import Factor

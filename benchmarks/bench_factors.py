@@ -8,13 +8,10 @@ touched and given back, so that no side pays for what the machine has to fetch. 
 """
 
 import argparse
-import json
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +27,7 @@ from factor_peers import (
     pandas_factors,
     talib_factors,
 )
+from rows import Row, need, show
 
 from research.bars import check_bars
 from research.factors import compute_factors
@@ -68,7 +66,7 @@ def interleaved(ways: dict[str, Callable[[], object]], runs: int, values: int) -
     return {name: statistics.median(found) for name, found in seconds.items()}
 
 
-def measure(bars: pd.DataFrame, runs: int) -> list[dict[str, Any]]:
+def measure(bars: pd.DataFrame, runs: int) -> list[Row]:
     """Run all and return the rows of the result."""
     parts, windows = split(bars), {name: TWENTY[name] for name in MOVING_WINDOWS}
 
@@ -95,19 +93,8 @@ def measure(bars: pd.DataFrame, runs: int) -> list[dict[str, Any]]:
             continue
         alone = peer.startswith("bottleneck")
         mine = seconds["ours, moving windows" if alone else "ours"]
-        rows.append(
-            {
-                "job": nine if alone else twenty,
-                "peer": peer,
-                "ours": len(bars) / mine,
-                "theirs": len(bars) / took,
-                "unit": "rows/s",
-                "ratio": took / mine,
-                "target": targets.get(peer),
-                "limit": limit,
-                "runs": runs,
-            }
-        )
+        ratio, job = took / mine, nine if alone else twenty
+        rows.append(Row(job, peer, len(bars) / mine, len(bars) / took, "rows/s", ratio, targets.get(peer), limit, runs))
     return rows
 
 
@@ -120,19 +107,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     options = parser.parse_args()
     bars = make_bars(options.symbols, options.bars)
-    try:
-        check_results(bars)
-    except ModuleNotFoundError as error:
-        sys.exit(f"{error.name} is not installed, which this benchmark measures beside. Run it by make bench.")
-    rows = measure(bars, options.runs)
-    if options.json:
-        print(json.dumps({"rows": rows}))
-        return
-    print(f"{rows[0]['job']}, {rows[0]['unit']}, median of {options.runs}")
-    print(f"{'peer':<34}{'ours':>14}{'theirs':>14}{'ratio':>8}{'target':>8}")
-    for row in rows:
-        target = "" if row["target"] is None else f"{row['target']:g}"
-        print(f"{row['peer']:<34}{row['ours']:>14,.0f}{row['theirs']:>14,.0f}{row['ratio']:>8.2f}{target:>8}")
+    need("bottleneck")
+    check_results(bars)
+    show(measure(bars, options.runs), {"symbols": options.symbols, "bars": options.bars}, options.json)
 
 
 if __name__ == "__main__":

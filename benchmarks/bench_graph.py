@@ -9,9 +9,7 @@ the embedded one in a temporary folder, or that of QUANTFLOW_MONGO_URI with a da
 """
 
 import argparse
-import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from graph_shapes import SHAPES, Edges, dask_graph, our_plan
+from rows import Row, need, show
 
 from quantflow_nodes.node import Ports, RunContext
 from quantflow_nodes.run_record import RunRecord
@@ -73,7 +72,7 @@ def medians(ways: dict[str, Callable[[], dict[str, float]]], runs: int) -> dict[
     return {name: statistics.median(seconds) for name, seconds in found.items()}
 
 
-def measure(shape: str, edges: Edges, settings: Settings, db: Store, runs: int) -> list[dict[str, Any]]:
+def measure(shape: str, edges: Edges, settings: Settings, db: Store, runs: int) -> list[Row]:
     """Run one shape all ways; return the rows of the result, in microseconds a node."""
     from dask.threaded import get
 
@@ -103,18 +102,9 @@ def measure(shape: str, edges: Edges, settings: Settings, db: Store, runs: int) 
     ways = {"dask": by_dask, "alone": alone, "recorded": recorded}
     took = {name: seconds / len(edges) * 1e6 for name, seconds in medians(ways, runs).items()}
 
-    def row(job: str, ours: float, target: float | None, limit: str) -> dict[str, Any]:
-        return {
-            "job": f"{len(edges)} nodes, {shape}, {job}",
-            "peer": "Dask threaded",
-            "ours": ours,
-            "theirs": took["dask"],
-            "unit": "µs a node",
-            "ratio": took["dask"] / ours,
-            "target": target,
-            "limit": limit,
-            "runs": runs,
-        }
+    def row(job: str, ours: float, target: float | None, limit: str) -> Row:
+        whole, theirs = f"{len(edges)} nodes, {shape}, {job}", took["dask"]
+        return Row(whole, "Dask threaded", ours, theirs, "µs a node", theirs / ours, target, limit, runs)
 
     interpreter = "Python's interpreter, which runs one thread at a time"
     return [
@@ -136,23 +126,17 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=50, help="each way runs that often, in turn; the median counts")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     options = parser.parse_args()
-    rows: list[dict[str, Any]] = []
+    need("dask")
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="bench-graph-") as folder:
         settings = Settings.load(home=Path(folder), db=DATABASE)
         with serve(settings) as served, open_database(served) as db:
             try:
                 for shape, make in SHAPES.items():
                     rows += measure(shape, make(options.nodes), served, db, options.runs)
-            except ModuleNotFoundError as error:
-                sys.exit(f"{error.name} is not installed, which this benchmark measures beside. Run it by make bench.")
             finally:
                 db.client.drop_database(DATABASE)
-    if options.json:
-        print(json.dumps({"rows": rows}))
-        return
-    print(f"{rows[0]['unit']:<66}{'ours':>8}{'Dask':>8}{'ratio':>8}")
-    for row in rows:
-        print(f"{row['job']:<66}{row['ours']:>8.0f}{row['theirs']:>8.0f}{row['ratio']:>8.2f}")
+    show(rows, {"nodes": options.nodes}, options.json)
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from paired_runs import Row, rate_of, rate_row, show
 from pydantic import SecretStr
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
+from rows import Row, rate_of, rate_row, show
 
 from importers.bars import OHLCV, Bars
 from importers.writer import write_bars

@@ -6,7 +6,6 @@ A server of its own runs in a temporary folder. Compare the ratios: the absolute
 """
 
 import argparse
-import json
 import os
 import shutil
 import statistics
@@ -23,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from rows import Row, need, show
 
 from research.readers import get_crypto_min_data
 from schemas.collections import MINUTE_BARS, Store
@@ -68,12 +68,10 @@ def write_bars(db: Store, symbol: str, count: int) -> None:
 
 def pymongoarrow_read() -> Callable[..., pd.DataFrame]:
     """Return pymongoarrow's find_pandas_all with the fields of our frame."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            from pymongoarrow.api import Schema, find_pandas_all
-    except ImportError:
-        sys.exit("pymongoarrow, which this is measured beside, is not installed. Run it by `make bench`.")
+    need("pymongoarrow")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        from pymongoarrow.api import Schema, find_pandas_all
     schema = Schema({"symbol": str, "datetime": datetime, **dict.fromkeys(FIELDS, float)})
 
     def read(bars: Any, query: Mapping[str, Any], order: list[tuple[str, int]]) -> pd.DataFrame:
@@ -139,20 +137,25 @@ def measure(each: dict[str, Callable[[], float]], repeat: int) -> dict[str, floa
     return {name: statistics.median(taken) for name, taken in seconds.items()}
 
 
-def compared(what: str, seconds: dict[str, float], rows: int, repeat: int) -> list[dict[str, Any]]:
+def compared(what: str, seconds: dict[str, float], rows: int, repeat: int) -> list[Row]:
     """Return each of our ways beside each peer, in rows a second."""
     targets = {"first read": 4.5, "no copies": 4.5, "second read": 100.0, "second read, another process": 100.0}
     return [
-        {
-            "job": f"{job}, {what}", "peer": peer, "ours": rows / seconds[job], "theirs": rows / seconds[peer],
-            "unit": "rows/s", "ratio": seconds[peer] / seconds[job],
-            "target": target if peer == "pymongoarrow" else None,
-            "limit": MEMORY if "second" in job else MONGOD, "runs": repeat,
-        }
+        Row(
+            f"{job}, {what}",
+            peer,
+            rows / seconds[job],
+            rows / seconds[peer],
+            "rows/s",
+            seconds[peer] / seconds[job],
+            target if peer == "pymongoarrow" else None,
+            MEMORY if "second" in job else MONGOD,
+            repeat,
+        )
         for job, target in targets.items()
         for peer in ("pymongoarrow", "naive")
         if peer in seconds
-    ]  # fmt: skip
+    ]
 
 
 def main() -> None:
@@ -164,7 +167,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     options = parser.parse_args()
     symbols = [f"BINANCE:B{number:03}USDT" for number in range(options.symbols)]
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder, own_server(Path(folder)) as (db, plain_db):
         for symbol in symbols:
             write_bars(db, symbol, options.bars)
@@ -176,13 +179,7 @@ def main() -> None:
             del many["naive"]
             repeat = min(options.repeat, 3)
             rows += compared(f"{len(symbols)} symbols", measure(many, repeat), options.bars * len(symbols), repeat)
-    if options.json:
-        print(json.dumps({"bars": options.bars, "symbols": options.symbols, "rows": rows}))
-        return
-    print(f"{options.bars:,} bars of 1m a symbol, medians of {options.repeat}; naive: DataFrame(list(find(projected)))")
-    print(f"{'job':<42}{'peer':<14}{'ours, rows/s':>14}{'theirs':>12}{'ratio':>8}")
-    for row in rows:
-        print(f"{row['job']:<42}{row['peer']:<14}{row['ours']:>14,.0f}{row['theirs']:>12,.0f}{row['ratio']:>8.1f}")
+    show(rows, {"bars": options.bars, "symbols": options.symbols}, options.json)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 import numpy as np
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.datetime_ms import DatetimeMS
-from paired_runs import Row, show
 from pydantic import SecretStr
 from pymongo import DESCENDING, WriteConcern
+from rows import Row, show
 
 from quantflow_nodes.signal_columns import NO_TIME, Label, SignalColumns
 from schemas.collections import SIGNALS, Store

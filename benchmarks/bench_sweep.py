@@ -8,31 +8,21 @@ call and with one; both sides must give the same final equity. Memory is the pea
 """
 
 import argparse
-import json
 import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from bench_backtest import CASH, FEE, make_bars
+from bench_backtest import CASH, FEE, STATISTICS, make_bars
+from rows import Row, need, show
 
 from research.fills import Costs
 from research.sweep import SweepBars, momentum_figures
 
-STATISTICS = (
-    "total_return",
-    "annualized_return",
-    "annualized_volatility",
-    "sharpe_ratio",
-    "sortino_ratio",
-    "max_drawdown",
-    "calmar_ratio",
-)
 Sets = tuple[np.ndarray, np.ndarray]
 
 
@@ -97,7 +87,7 @@ def some_of(sets: Sets, count: int) -> Sets:
     return sets[0][chosen], sets[1][chosen]
 
 
-def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+def measure(options: argparse.Namespace) -> list[Row]:
     """Run every way in turns and return the rows."""
     frame, _ = make_bars(options.bars, 360)
     bars, rows = SweepBars.of(frame), []
@@ -120,21 +110,11 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         mine = len(sets[0]) * options.bars / statistics.median(taken["ours"])
         for columns in ("1", "25"):
             theirs = len(few[0]) * options.bars / statistics.median(taken[columns])
-            rows.append(
-                {
-                    "job": f"{len(sets[0])} {name} sets, {figures.trades.mean():,.0f} trades each",
-                    "peer": f"vectorbt (rust), {columns} column{'s' * (columns != '1')} a call",
-                    "ours": mine,
-                    "theirs": theirs,
-                    "unit": "bars/s",
-                    "ratio": mine / theirs,
-                    "target": 100.0 if name == "slow" and columns == "1" else None,
-                    "limit": "the factor of each look-back, then one row of block sums for each trade from memory",
-                    "runs": options.repeat,
-                    "peak_mb": memory["ours"],
-                    "peer_peak_mb": memory[columns],
-                }
-            )
+            job = f"{len(sets[0])} {name} sets, {figures.trades.mean():,.0f} trades each, {memory['ours']:,.0f} MB"
+            peer = f"vectorbt (rust), {columns} column{'s' * (columns != '1')} a call, {memory[columns]:,.0f} MB"
+            target = 100.0 if name == "slow" and columns == "1" else None
+            limit = "the factor of each look-back, then one row of block sums for each trade from memory"
+            rows.append(Row(job, peer, mine, theirs, "bars/s", mine / theirs, target, limit, options.repeat))
     return rows
 
 
@@ -163,21 +143,8 @@ def main() -> None:
     if options.side:
         run_side(options)
         return
-    try:
-        import vectorbt  # noqa: F401
-    except ImportError:
-        sys.exit("The peer vectorbt is not installed: run `make bench`, which installs what is measured beside.")
-    rows = measure(options)
-    if options.json:
-        print(json.dumps({"bars": options.bars, "rows": rows}))
-        return
-    print(f"{options.bars:,} bars of 1m, {options.repeat} runs, medians")
-    print(f"{'job':<40}{'peer':<34}{'ours':>16}{'theirs':>12} {'unit':<7}{'ratio':>7}{'MB':>6}{'theirs':>8}")
-    for row in rows:
-        print(
-            f"{row['job']:<40}{row['peer']:<34}{row['ours']:>16,.0f}{row['theirs']:>12,.0f} {row['unit']:<7}"
-            f"{row['ratio']:>7.1f}{row['peak_mb']:>6,.0f}{row['peer_peak_mb']:>8,.0f}"
-        )
+    need("vectorbt")
+    show(measure(options), {"bars": options.bars}, options.json)
 
 
 if __name__ == "__main__":

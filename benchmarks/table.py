@@ -12,16 +12,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rows import Row, markdown, print_table, show
 
 HERE = Path(__file__).parent
 BENCHES = ("read", "import", "export", "signals", "backtest", "sweep", "factors", "graph")
-COLUMNS = ("job", "ours", "peer", "theirs", "ratio", "promised", "limit")
-
-Row = dict[str, Any]
 
 
 def run_bench(name: str, console: Console) -> list[Row]:
@@ -35,38 +31,7 @@ def run_bench(name: str, console: Console) -> list[Row]:
     if done.returncode != 0:
         console.print(done.stderr[-2_000:] or done.stdout[-2_000:], markup=False)
         return []
-    rows: list[Row] = json.loads(done.stdout.strip().splitlines()[-1])["rows"]
-    return rows
-
-
-def cells(row: Row) -> tuple[str, ...]:
-    """Return a row as it is shown."""
-    target = row["target"]
-    mark = "" if target is None or row["ratio"] >= target else " !"
-    promised = "–" if target is None else f"≥ {target:g}"
-    ours, theirs = (f"{figure(row[side])} {row['unit']}" for side in ("ours", "theirs"))
-    return row["job"], ours, row["peer"], theirs, f"{row['ratio']:,.3g}{mark}", promised, row["limit"]
-
-
-def figure(value: float) -> str:
-    """Return a number as a person reads it: three digits, and thousands apart."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def markdown(rows: list[Row]) -> str:
-    """Return the table as a page holds it."""
-    lines = [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
-    return "\n".join(lines + [f"| {' | '.join(cells(row))} |" for row in rows])
-
-
-def shown(rows: list[Row]) -> Table:
-    """Return the table as a terminal holds it."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in COLUMNS:
-        table.add_column(name, justify="right" if name in ("ours", "theirs", "ratio", "promised") else "left")
-    for row in rows:
-        table.add_row(*cells(row))
-    return table
+    return [Row(**row) for row in json.loads(done.stdout.strip().splitlines()[-1])["rows"]]
 
 
 def main() -> None:
@@ -83,13 +48,11 @@ def main() -> None:
     found = {name: run_bench(name, progress) for name in names}
     rows = [row for name in names for row in found[name]]
     if options.json:
-        print(json.dumps({"rows": rows}))
+        show(rows, {}, as_json=True)
     elif options.markdown:
         print(markdown(rows))
     else:
-        Console(width=None if sys.stdout.isatty() else 200).print(shown(rows))
-        if any(row["target"] is not None and row["ratio"] < row["target"] for row in rows):
-            print("! below what is promised in this run.")
+        print_table(rows)
     if not all(found.values()):
         sys.exit(1)
 
