@@ -47,6 +47,7 @@ ARGUMENTS: dict[tuple[str, ...], tuple[list[str], int]] = {
     ("import-ohlcv", "gaps"): ([], 0),
     ("import-ohlcv", "rejects"): ([], 0),
     ("quantflow", "run"): (["walk.yaml"], 0),
+    ("quantflow", "sweep"): (["walk.yaml", "--grid", "momentum.lookback_bars=10,20", "--out", "sweep"], 0),
     ("quantflow", "live"): (["walk.yaml", "--until", "2022-01-01T03:00"], 0),
     ("quantflow", "lookahead"): (["walk.yaml", "--samples", "1"], 0),
     ("quantflow", "check"): (["walk.yaml"], 0),
@@ -161,6 +162,7 @@ class Trial:
         self.folder, self._guarded, self._outputs = folder / "work", guarded, folder / "outputs"
         self.folder.mkdir()
         self._outputs.mkdir()
+        (self.folder / "users").symlink_to(guarded.secrets)  # new passwords are then known to the tests that follow
         self._echo, self._exchange_url = f"http://127.0.0.1:{echo_port}", exchange_url
         self.environment = bare_environment() | {
             "QUANTFLOW_DB": DATABASE,
