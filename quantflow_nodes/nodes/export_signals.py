@@ -60,6 +60,7 @@ class ExportSignals(Node[ExportSignalsParams, ExportSignalsInputs, ExportSignals
 
     type_name = "export_signals"
     lookback = "one opinion"
+    publishes = True
 
     def lookback_bars(self, params: ExportSignalsParams) -> int:
         """Where to begin to look for the opinion before, from which a change is told."""
