@@ -19,7 +19,7 @@ _ROWS = 7
 
 @compiled()
 def change(values: Floats, bars: int, out: Floats) -> None:
-    """Write value_t / value_t−bars − 1."""
+    """Write value_t / value_t−bars − 1, NaN for the first bars; sweeps take their momentum from here too."""
     out[:bars] = math.nan
     later, target = values[bars:], out[bars:]
     for j in range(len(later)):
