@@ -9,7 +9,7 @@ import bson
 import numpy as np
 import numpy.typing as npt
 
-from quantflow_nodes.signal_columns import NO_TIME, Floats, Ints, Label, SignalColumns, milliseconds
+from quantflow_nodes.signal_columns import NO_TIME, Floats, Ints, Label, SignalColumns, joined, milliseconds
 from schemas.collections import SIGNAL_REVISIONS, SIGNALS, Store
 from schemas.errors import SignalConflictError
 from schemas.raw_find import read_replies
@@ -62,9 +62,9 @@ class StoredSignals:
         sizes = [len(group.rows) for group in self.groups]
         self.group: Ints = np.repeat(np.arange(len(sizes)), sizes)
         self._starts: Ints = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self.label, self.pair = _joined(columns.label), _joined(columns.pair)
-        self.ts_ms, self.has = _joined(columns.ts_ms), _joined(columns.has)
-        self.valid_until_ms = _joined(columns.valid_until_ms)
+        self.label, self.pair = joined(columns.label), joined(columns.pair)
+        self.ts_ms, self.has = joined(columns.ts_ms), joined(columns.has)
+        self.valid_until_ms = joined(columns.valid_until_ms)
         self.score = np.concatenate([np.empty(0), *columns.score])
         self.weight = np.concatenate([np.empty(0), *columns.weight])
 
@@ -256,7 +256,3 @@ def _ends(group: ShapedRows, document: Mapping[str, Any]) -> Ints:
     value = document.get("valid_until")
     end_ms = NO_TIME if value is None else milliseconds(value) if isinstance(value, datetime) else _UNEQUAL
     return np.full(len(group.rows), end_ms)
-
-
-def _joined(parts: list[Ints]) -> Ints:
-    return np.concatenate([np.empty(0, np.int64), *parts])
