@@ -77,11 +77,13 @@ class Node(ABC, Generic[P, I, O]):
     """One step of a graph: values in, values out.
 
     Subclass `Node[YourParams, YourInputs, YourOutputs]`, set `type_name` (the word in YAML) and write `run`. The
-    class's docstring is what `quantflow nodes` shows, and `lookback` is how it words what `lookback_bars` returns.
+    class's docstring is what `quantflow nodes` shows, and `lookback` is how it words what `lookback_bars` returns. Set
+    `publishes` where `run` writes what outlives the run: it starts only when the run's record says so.
     """
 
     type_name: ClassVar[str]
     lookback: ClassVar[str] = "all bars"
+    publishes: ClassVar[bool] = False
     params_model: ClassVar[type[Params]]
     inputs_model: ClassVar[type[Ports]]
     outputs_model: ClassVar[type[Ports]]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantflow_nodes.export_lease import export_lease
-from quantflow_nodes.signal_columns import SignalColumns, milliseconds
+from quantflow_nodes.signal_columns import SignalColumns
 from quantflow_nodes.signal_difference import Difference, signal_difference
 from quantflow_nodes.signal_writer import SignalWriter
 from schemas.collections import SIGNAL_EXPORTS, Store
@@ -38,12 +38,6 @@ class Opinion:
 
     pair: str
     bars_ms: npt.NDArray[np.int64]
-
-    def covers(self, ts: datetime) -> bool:
-        """Tell whether the bar that opened at `ts` is among them."""
-        wanted = milliseconds(ts)
-        place = int(np.searchsorted(self.bars_ms, wanted))
-        return place < self.bars_ms.size and int(self.bars_ms[place]) == wanted
 
 
 @dataclass(frozen=True, slots=True)

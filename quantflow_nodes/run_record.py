@@ -23,8 +23,8 @@ _PACKAGES = ("quantflow", "numpy", "pandas", "ta-lib", "pymongo", "pydantic")
 class RunRecord:
     """One document of `workflow_runs`: it is there before the first node starts, and `write` brings it up to date.
 
-    Who runs a node tells what became of it and does not wait for MongoDB. A node that the document calls succeeded has
-    ended; one that ended after the last `write` is not yet called so.
+    Who runs a node tells what became of it, and waits for MongoDB only by `write`. A node that the document calls
+    succeeded has ended; one that ended after the last `write` is not yet called so.
     """
 
     def __init__(self, db: Store, plan: Plan, context: RunContext) -> None:
@@ -51,6 +51,7 @@ class RunRecord:
         db[WORKFLOW_RUNS].insert_one(run.to_mongo())
         self._told: dict[str, Any] = {}
         self._lock = Lock()
+        self._writing = Lock()  # two writes at once could arrive in the other order
 
     def node(self, name: str, state: NodeState, seconds: float | None, error: str | None, rows: dict[str, int]) -> None:
         """Take down what became of a node; the next `write` writes it."""
@@ -65,17 +66,18 @@ class RunRecord:
             self._told |= fields
 
     def write(self) -> None:
-        """Write what was taken down since the last time, if anything was, and wait for the majority."""
-        with self._lock:
-            told, self._told = self._told, {}
-        if not told:
-            return
-        try:
-            self._db[WORKFLOW_RUNS].update_one(self._key, {"$set": told})
-        except BaseException:  # also an interruption: the end writes it
+        """Write what was taken down so far, if anything is not yet written, and wait for the majority."""
+        with self._writing:
             with self._lock:
-                self._told = told | self._told
-            raise
+                told, self._told = self._told, {}
+            if not told:
+                return
+            try:
+                self._db[WORKFLOW_RUNS].update_one(self._key, {"$set": told})
+            except BaseException:  # also an interruption: the end writes it
+                with self._lock:
+                    self._told = told | self._told
+                raise
 
     def nodes(self, states: Mapping[str, NodeState]) -> None:
         """Write the state of several nodes at once."""

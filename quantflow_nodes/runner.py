@@ -150,6 +150,8 @@ class _Run:
         """Run ready nodes, one after the other, until there are none."""
         try:
             while (name := self._next(threads)) is not None:
+                if self._plan.nodes[name].node.publishes:
+                    self._record.write()  # a kill must not leave what it published beside a record that it never began
                 outcome = self._outcome(name)
                 with self._lock:
                     if not self._stopped:

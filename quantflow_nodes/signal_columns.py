@@ -206,6 +206,11 @@ class Laid(NamedTuple):
     rows: Rows
 
 
+def joined(parts: list[Ints]) -> Ints:
+    """Return columns one behind the other; of none, an empty one."""
+    return np.concatenate([np.empty(0, np.int64), *parts])
+
+
 def milliseconds(time: datetime) -> int:
     """Return a time in whole milliseconds since 1970, as MongoDB keeps it."""
     return (time - _EPOCH) // timedelta(milliseconds=1)

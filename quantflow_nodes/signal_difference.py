@@ -9,7 +9,7 @@ import bson
 import numpy as np
 import numpy.typing as npt
 
-from quantflow_nodes.signal_columns import NO_TIME, Floats, Ints, Label, SignalColumns, milliseconds
+from quantflow_nodes.signal_columns import NO_TIME, Floats, Ints, Label, SignalColumns, joined, milliseconds
 from schemas.collections import SIGNAL_REVISIONS, SIGNALS, Store
 from schemas.errors import SignalConflictError
 from schemas.raw_find import read_replies
@@ -62,9 +62,9 @@ class StoredSignals:
         sizes = [len(group.rows) for group in self.groups]
         self.group: Ints = np.repeat(np.arange(len(sizes)), sizes)
         self._starts: Ints = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self.label, self.pair = _joined(columns.label), _joined(columns.pair)
-        self.ts_ms, self.has = _joined(columns.ts_ms), _joined(columns.has)
-        self.valid_until_ms = _joined(columns.valid_until_ms)
+        self.label, self.pair = joined(columns.label), joined(columns.pair)
+        self.ts_ms, self.has = joined(columns.ts_ms), joined(columns.has)
+        self.valid_until_ms = joined(columns.valid_until_ms)
         self.score = np.concatenate([np.empty(0), *columns.score])
         self.weight = np.concatenate([np.empty(0), *columns.weight])
 
@@ -149,7 +149,8 @@ def signal_difference(
     pairs = {pair: code for code, pair in enumerate(sorted(names))}
     stored = StoredSignals(db, scope, signals.labels, pairs)
     keys = _Keys(signals.ts_ms, stored.ts_ms)
-    own = keys.of(np.array([pairs[label.pair] for label in signals.labels], np.int64)[signals.label], signals.ts_ms)
+    pair = np.array([pairs[label.pair] for label in signals.labels], np.int64)[signals.label]
+    own = keys.of(pair, signals.ts_ms)
     theirs = keys.of(stored.pair, stored.ts_ms)
     order = np.argsort(theirs, kind="stable")
     place = np.searchsorted(theirs[order], own)
@@ -160,23 +161,23 @@ def signal_difference(
     differs = ~_are_equal(signals, met, stored, found)
     is_unmet = np.ones(len(stored), np.bool_)
     is_unmet[found] = False
-    for pair, bars_ms in opinions.items():
-        rows = np.flatnonzero(is_unmet & (stored.pair == pairs[pair]))
+    for name, bars_ms in opinions.items():
+        rows = np.flatnonzero(is_unmet & (stored.pair == pairs[name]))
         is_unmet[rows] = np.isin(stored.ts_ms[rows], bars_ms)
-    is_unmet &= np.isin(stored.pair, [pairs[pair] for pair in opinions])
+    is_unmet &= np.isin(stored.pair, [pairs[name] for name in opinions])
     inserts = np.flatnonzero(~is_stored)
     versions = np.ones(len(inserts), np.int64)
     if len(inserts) and scope is not None:
-        versions += _earlier_versions(db, scope, keys, pairs, own[inserts])
+        versions += _earlier_versions(db, scope, pairs, pair[inserts], signals.ts_ms[inserts])
     return Difference(signals, inserts, versions, met[differs], stored, found[differs], np.flatnonzero(is_unmet))
 
 
 class _Keys:
-    """Makes one number of a pair and a time."""
+    """Makes one number of a pair and a time: another for each pair and each of the times that it was told of."""
 
     def __init__(self, *times_ms: Ints) -> None:
         every = np.concatenate(times_ms)
-        self._first = int(every.min(initial=0)) if len(every) else 0
+        self._first = int(every.min()) if len(every) else 0
         self._span = int(every.max()) - self._first + 1 if len(every) else 1
 
     def of(self, pair: Ints, ts_ms: Ints) -> Ints:
@@ -184,19 +185,20 @@ class _Keys:
 
 
 def _earlier_versions(
-    db: Store, scope: Mapping[str, Any], keys: _Keys, pairs: Mapping[str, int], inserts: Ints
+    db: Store, scope: Mapping[str, Any], pairs: Mapping[str, int], insert_pair: Ints, insert_ms: Ints
 ) -> Ints:
     """Return the newest version that each key had before it was retracted or aged out, or 0.
 
-    A signal that comes back goes on counting from there.
+    A signal that comes back goes on counting from there. Not all revisions of the scope are of keys that are asked for.
     """
     revisions = list(db[SIGNAL_REVISIONS].find(scope, {"pair": 1, "ts": 1, "version": 1}))
     pair = np.array([pairs[document["pair"]] for document in revisions], np.int64)
     ts_ms = np.array([milliseconds(document["ts"]) for document in revisions], np.int64)
     version = np.array([document["version"] for document in revisions], np.int64)
+    keys = _Keys(insert_ms, ts_ms)
+    inserts, own = keys.of(insert_pair, insert_ms), keys.of(pair, ts_ms)
     newest = np.zeros(len(inserts), np.int64)
     order = np.argsort(inserts)
-    own = keys.of(pair, ts_ms)
     place = np.minimum(np.searchsorted(inserts[order], own), len(inserts) - 1)
     hit = inserts[order[place]] == own
     np.maximum.at(newest, order[place[hit]], version[hit])
@@ -254,7 +256,3 @@ def _ends(group: ShapedRows, document: Mapping[str, Any]) -> Ints:
     value = document.get("valid_until")
     end_ms = NO_TIME if value is None else milliseconds(value) if isinstance(value, datetime) else _UNEQUAL
     return np.full(len(group.rows), end_ms)
-
-
-def _joined(parts: list[Ints]) -> Ints:
-    return np.concatenate([np.empty(0, np.int64), *parts])

@@ -40,11 +40,15 @@ class SignalWriter:
         self._now, self._asked = now, time.monotonic()
 
     def insert(self, difference: Difference) -> None:
-        """Store the signals that are missing."""
-        laid = difference.signals.take(difference.inserts).documents(difference.versions, self._added())
-        for groups in packed((group.rows for group in laid), CHUNK):
-            self._renew()
-            self._check(sum(map(len, groups)), partial(insert_rows, self._db, SIGNALS, groups))
+        """Store the signals that are missing, chunk by chunk in their order: what a kill leaves is a beginning of it.
+
+        Within a chunk they go out by layout. One whose documents do not fit a message takes several.
+        """
+        for part in self._chunks(len(difference.inserts)):
+            signals = difference.signals.take(difference.inserts[part])
+            laid = signals.documents(difference.versions[part], self._added())
+            for groups in packed((group.rows for group in laid), CHUNK):
+                self._check(sum(map(len, groups)), partial(insert_rows, self._db, SIGNALS, groups))
 
     def replace(self, difference: Difference) -> None:
         """Put the changed signals in the place of those stored, whose contents go to the revisions first."""

@@ -14,6 +14,7 @@ from research.bars import CheckedBars, Floats, Ints
 from research.compiled import read_only
 from research.compiled_engine import changes_within
 from research.drawdown import Drawdown
+from research.factors import kernels
 from research.fills import Costs
 from research.metrics import CurveSums, sums_figures
 from research.moments import ReturnMoments
@@ -46,7 +47,7 @@ class Stretches:
 def stretches_of(opens: Floats, closes: Floats) -> Stretches:
     """Return the bars with what is kept of them: 8 bytes a bar for returns, and 8 for the rows of blocks."""
     returns = np.zeros(len(closes))
-    crossing_kernels.momentum_of(read_only(closes), 1, returns)
+    kernels.change(read_only(closes), 1, returns)
     returns[0] = 0.0
     widths = [-(-len(closes) // stretch_kernels.BLOCK)]
     while widths[-1] > 1:
@@ -63,7 +64,7 @@ def momentum_found(
     """Return what is found of each set of a momentum's look-back and thresholds, one row a set."""
 
     def factor(lookback: int, values: Floats) -> Floats:
-        crossing_kernels.momentum_of(bars.closes, lookback, values)
+        kernels.change(bars.closes, lookback, values)
         return values
 
     return _thresholds_found(bars, factor, lookbacks, (enter_above, exit_below), costs, cash)

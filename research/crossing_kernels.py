@@ -11,13 +11,6 @@ _LOWEST_KEY, _HIGHEST_KEY = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
 @compiled()
-def momentum_of(closes: Floats, lookback: int, factor: Floats) -> None:
-    """Write close / earlier close − 1, NaN for the first bars, with the roundings of `research.factors.price`."""
-    factor[:lookback] = np.nan
-    _changes_over(closes[:-lookback], closes[lookback:], factor[lookback:])
-
-
-@compiled()
 def factor_extremes(factor: Floats, bits: Ints, highs: Ints, lows: Ints) -> None:
     """Write the highest and lowest value of each block of a factor, leaving NaN out.
 
@@ -61,12 +54,6 @@ def crossings(factor: Floats, highs: Floats, lows: Floats, enter_above: float, e
         bar = block * BLOCK
         if block >= highs.size:
             return count
-
-
-@compiled()
-def _changes_over(before: Floats, now: Floats, changes: Floats) -> None:
-    for index in range(changes.size):
-        changes[index] = now[index] / before[index] - 1.0
 
 
 @compiled()

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from quantflow_nodes.node import Node, Params, Ports, RunContext
 from quantflow_nodes.ports import Factor, Position, SymbolFrame
 from quantflow_nodes.publish import Batch, ExportCounts, Opinion, publish_signals
-from quantflow_nodes.signal_columns import NO_TIME, Label, SignalColumns
+from quantflow_nodes.signal_columns import NO_TIME, Label, SignalColumns, joined
 from schemas.documents import Action
 from schemas.errors import InputError, SignalError
 from schemas.symbols import Symbol
@@ -60,6 +60,7 @@ class ExportSignals(Node[ExportSignalsParams, ExportSignalsInputs, ExportSignals
 
     type_name = "export_signals"
     lookback = "one opinion"
+    publishes = True
 
     def lookback_bars(self, params: ExportSignalsParams) -> int:
         """Where to begin to look for the opinion before, from which a change is told."""
@@ -158,7 +159,7 @@ def make_batch(
         rows.append(emitted)
         label.append(len(labels) + _is_exit(decided[emitted], params))
         labels += _labels(symbol, params, source)
-    signals = _columns(frame, decided, params, tuple(labels), _joined(rows), _joined(label))
+    signals = _columns(frame, decided, params, tuple(labels), joined(rows), joined(label))
     signals.check()
     return Batch(params.strategy_id, frame.timeframe, signals, opinions, _stretch(opens_ms, first_open))
 
@@ -215,7 +216,3 @@ def _stretch(opens_ms: npt.NDArray[np.int64], first_open: int | None) -> tuple[i
 def _changes(values: npt.NDArray[Any], value: str) -> npt.NDArray[np.int64]:
     decisions = (values > 0).astype(np.float64) if value == "action" else values
     return np.flatnonzero(np.diff(decisions, prepend=0.0) != 0)
-
-
-def _joined(parts: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
-    return np.concatenate([np.empty(0, np.int64), *parts])

@@ -8,12 +8,11 @@ from quantflow_nodes.node import Node, Params, Ports, RunContext, TooFewBarsErro
 from quantflow_nodes.ports import Bars, Factor
 from research.factors import FACTORS, compute_factor, factor_lookback_bars, rank_across_symbols
 from research.factors.registry import CROSS_SECTIONAL_RANK
+from research.factors.windows import LONGEST_SUMMED_EACH
 from schemas.errors import InputError, QuantFlowError
 
 _WINDOWS = {"momentum", "returns", "donchian"}
 _SUMMED_WINDOWS = {"sma", "bollinger", "zscore", "volatility", "volume_ratio"}
-# Longer windows are summed in blocks that are counted from the first bar: begun elsewhere, sums differ in the last bit.
-_SUMMED_ALONE_BARS = 32
 _RANKED_BY_DEFAULT = "momentum"
 
 
@@ -60,7 +59,8 @@ class FactorNode(Node[FactorParams, FactorInputs, FactorOutputs]):
         """As the formula; None for recursions, and for sums of long windows, which are summed from the first bar on."""
         base = str(params.own.get("of", _RANKED_BY_DEFAULT)) if params.name == CROSS_SECTIONAL_RANK else params.name
         length = params.own.get("lookback_bars", _default_length(base))
-        if base in _WINDOWS or (base in _SUMMED_WINDOWS and length <= _SUMMED_ALONE_BARS):
+        # Longer windows are summed in blocks counted from the first bar: begun elsewhere, sums differ in the last bit.
+        if base in _WINDOWS or (base in _SUMMED_WINDOWS and length <= LONGEST_SUMMED_EACH):
             return factor_lookback_bars(params.name, **params.own)
         return None
 

@@ -10,10 +10,12 @@ import numpy as np
 import talib
 
 from research.bars import Floats, SymbolRows
+from research.compiled import read_only
 from research.factors import averages, kernels, price, ranges, volume
 from research.factors.arrays import finite
 from research.factors.chosen import ChosenFactor
 from research.factors.spec import Value
+from research.factors.windows import LONGEST_SUMMED_EACH
 
 Outputs = Mapping[str, Floats]
 """The arrays to fill, by the word of the factor's parameter `output`, "" where it has none."""
@@ -35,7 +37,7 @@ def _returns(close: Floats, outputs: Outputs, lookback_bars: int, kind: str) -> 
 
 
 def _sma(close: Floats, outputs: Outputs, lookback_bars: int) -> None:
-    kernels.mean(close, lookback_bars, outputs[""])
+    kernels.mean(close, lookback_bars, LONGEST_SUMMED_EACH, outputs[""])
 
 
 def _ema(close: Floats, outputs: Outputs, lookback_bars: int) -> None:
@@ -60,22 +62,22 @@ def _atr(high: Floats, low: Floats, close: Floats, outputs: Outputs, lookback_ba
 
 def _bollinger(close: Floats, outputs: Outputs, lookback_bars: int, deviations: float) -> None:
     wanted = (outputs.get(word, _NOT_WANTED) for word in ("percent_b", "bandwidth", "upper", "lower"))
-    kernels.bands(close, lookback_bars, deviations, *wanted)
+    kernels.bands(close, lookback_bars, deviations, LONGEST_SUMMED_EACH, *wanted)
 
 
 def _zscore(close: Floats, outputs: Outputs, lookback_bars: int) -> None:
-    kernels.standard_score(close, lookback_bars, outputs[""])
+    kernels.standard_score(close, lookback_bars, LONGEST_SUMMED_EACH, outputs[""])
 
 
 def _volatility(close: Floats, outputs: Outputs, lookback_bars: int) -> None:
     out = outputs[""]
     out[0] = np.nan
     ratios = np.divide(close[1:], close[:-1], out=out[1:])
-    kernels.deviation(_read_only(np.log(ratios)), lookback_bars, lookback_bars - 1, out[1:])
+    kernels.deviation(read_only(np.log(ratios)), lookback_bars, lookback_bars - 1, LONGEST_SUMMED_EACH, out[1:])
 
 
 def _volume_ratio(volume: Floats, outputs: Outputs, lookback_bars: int) -> None:
-    kernels.beside_mean_before(finite(volume, "volume"), lookback_bars, outputs[""])
+    kernels.beside_mean_before(finite(volume, "volume"), lookback_bars, LONGEST_SUMMED_EACH, outputs[""])
 
 
 def _donchian(high: Floats, low: Floats, close: Floats, outputs: Outputs, lookback_bars: int) -> None:
@@ -134,7 +136,7 @@ def fill_compiled(
 
     Kernels and TA-Lib let go of the interpreter, so as many run at once as there are processors.
     """
-    ready = {name: _read_only(column) for name, column in columns.items()}
+    ready = {name: read_only(column) for name, column in columns.items()}
     jobs: list[_Job] = []
     for choice, row in rows:
         word = str(choice.params.get("output", ""))
@@ -156,10 +158,3 @@ def _differ_in_output(one: ChosenFactor, other: ChosenFactor) -> bool:
 def _inner(choice: ChosenFactor) -> dict[str, Value]:
     """Return the parameters without the choice among outputs."""
     return {name: value for name, value in choice.params.items() if name != "output"}
-
-
-def _read_only(column: Floats) -> Floats:
-    """Return the column as all kernels are compiled for: contiguous, and not to be written to."""
-    view = np.ascontiguousarray(column).view()
-    view.flags.writeable = False
-    return view

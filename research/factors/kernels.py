@@ -1,33 +1,32 @@
 """Compiled factors for large frames: the formulas of the plain ones in one pass, in the same order, to the last bit.
 
-Importing this file starts numba, which takes most of a second; `compute_factors` says when that is worth it.
+Importing this file starts numba, which takes most of a second; `compute_factors` says when that is worth it. Windows up
+to `longest_each` bars are summed value by value, as in `research.factors.windows`, which owns that number.
 """
 
 import math
 
 import numpy as np
-from numba import njit
 
 from research.bars import Floats
-from research.factors.windows import LONGEST_SUMMED_EACH
+from research.compiled import compiled
 
-# No kernel reorders what it adds (no fastmath): this alone keeps it equal to the plain factor.
-_compiled = njit(nogil=True, cache=True, error_model="numpy")
+# All are compiled exactly as they stand: that no kernel reorders what it adds keeps it equal to the plain factor.
 _CHUNK = 1024
 _SUMS, _SQUARES, _TAIL_SUMS, _TAIL_MEANS, _TAIL_SQUARES, _HEADS, _HEAD_SQUARES = range(7)
 _ROWS = 7
 
 
-@_compiled
+@compiled()
 def change(values: Floats, bars: int, out: Floats) -> None:
-    """Write value_t / value_t−bars − 1."""
+    """Write value_t / value_t−bars − 1, NaN for the first bars; sweeps take their momentum from here too."""
     out[:bars] = math.nan
     later, target = values[bars:], out[bars:]
     for j in range(len(later)):
         target[j] = later[j] / values[j] - 1.0
 
 
-@_compiled
+@compiled()
 def ratio(values: Floats, bars: int, out: Floats) -> None:
     """Write value_t / value_t−bars."""
     out[:bars] = math.nan
@@ -36,7 +35,7 @@ def ratio(values: Floats, bars: int, out: Floats) -> None:
         target[j] = later[j] / values[j]
 
 
-@_compiled
+@compiled()
 def place_in_range(values: Floats, floor: Floats, top: Floats, out: Floats) -> None:
     """Write (value − floor) / (top − floor), NaN where the range has no height."""
     for i in range(len(values)):
@@ -44,7 +43,7 @@ def place_in_range(values: Floats, floor: Floats, top: Floats, out: Floats) -> N
         out[i] = (values[i] - floor[i]) / height if height != 0.0 else math.nan
 
 
-@_compiled
+@compiled()
 def kept_while_level(close: Floats, rsi: Floats, bars: int, out: Floats) -> None:
     """Write the RSI of the last bar that moved; NaN before the first move. Up to bar `bars` each bar has its own."""
     first = 1
@@ -58,68 +57,75 @@ def kept_while_level(close: Floats, rsi: Floats, bars: int, out: Floats) -> None
         out[i] = value
 
 
-@_compiled
-def mean(values: Floats, window: int, out: Floats) -> None:
+@compiled()
+def mean(values: Floats, window: int, longest_each: int, out: Floats) -> None:
     """Write the mean of the last `window` values."""
-    size = _chunk_size(window)
+    size = _chunk_size(window, longest_each)
     scratch = np.empty((_ROWS, size))
     for first in range(0, len(values), size):
         last = min(first + size, len(values))
-        _sums(values, first, last, window, scratch)
+        _sums(values, first, last, window, longest_each, scratch)
         sums, target = scratch[_SUMS], out[first:last]
         for j in range(len(target)):
             target[j] = sums[j] / window
 
 
-@_compiled
-def beside_mean_before(values: Floats, window: int, out: Floats) -> None:
+@compiled()
+def beside_mean_before(values: Floats, window: int, longest_each: int, out: Floats) -> None:
     """Write value_t / mean(value_t−window … value_t−1), NaN where that mean is 0."""
-    size = _chunk_size(window)
+    size = _chunk_size(window, longest_each)
     scratch = np.empty((_ROWS, size))
     out[0] = math.nan
     for first in range(0, len(values), size):
         last = min(first + size, len(values))
-        _sums(values, first, last, window, scratch)
+        _sums(values, first, last, window, longest_each, scratch)
         sums, later, target = scratch[_SUMS], values[first + 1 : last + 1], out[first + 1 : last + 1]
         for j in range(len(later)):
             before = sums[j] / window
             target[j] = later[j] / before if before != 0.0 else math.nan
 
 
-@_compiled
-def deviation(values: Floats, window: int, divisor: int, out: Floats) -> None:
+@compiled()
+def deviation(values: Floats, window: int, divisor: int, longest_each: int, out: Floats) -> None:
     """Write the standard deviation of the last `window` values: √(sum of squares / divisor)."""
-    size = _chunk_size(window)
+    size = _chunk_size(window, longest_each)
     scratch = np.empty((_ROWS, size))
     for first in range(0, len(values), size):
         last = min(first + size, len(values))
-        _moments(values, first, last, window, divisor, scratch)
+        _moments(values, first, last, window, divisor, longest_each, scratch)
         out[first:last] = scratch[_SQUARES, : last - first]
 
 
-@_compiled
-def standard_score(values: Floats, window: int, out: Floats) -> None:
+@compiled()
+def standard_score(values: Floats, window: int, longest_each: int, out: Floats) -> None:
     """Write (value − mean) / s over the last `window` values, s with window − 1 in its divisor; NaN where s is 0."""
-    size = _chunk_size(window)
+    size = _chunk_size(window, longest_each)
     scratch = np.empty((_ROWS, size))
     for first in range(0, len(values), size):
         last = min(first + size, len(values))
-        _moments(values, first, last, window, window - 1, scratch)
+        _moments(values, first, last, window, window - 1, longest_each, scratch)
         chunk, target, middle, away = values[first:last], out[first:last], scratch[_SUMS], scratch[_SQUARES]
         for j in range(len(chunk)):
             target[j] = (chunk[j] - middle[j]) / away[j] if away[j] != 0.0 else math.nan
 
 
-@_compiled
+@compiled()
 def bands(
-    values: Floats, window: int, width: float, percent_b: Floats, bandwidth: Floats, upper: Floats, lower: Floats
+    values: Floats,
+    window: int,
+    width: float,
+    longest_each: int,
+    percent_b: Floats,
+    bandwidth: Floats,
+    upper: Floats,
+    lower: Floats,
 ) -> None:
     """Write those figures of the Bollinger bands whose array is not empty."""
-    size = _chunk_size(window)
+    size = _chunk_size(window, longest_each)
     scratch = np.empty((_ROWS, size))
     for first in range(0, len(values), size):
         last = min(first + size, len(values))
-        _moments(values, first, last, window, window, scratch)
+        _moments(values, first, last, window, window, longest_each, scratch)
         chunk, middle, half = values[first:last], scratch[_SUMS, : last - first], scratch[_SQUARES, : last - first]
         for j in range(len(half)):
             half[j] *= width
@@ -146,19 +152,21 @@ def bands(
 # ---- windows, a chunk of bars at a time; a long window's chunks are the blocks of research.factors.windows
 
 
-@_compiled
-def _chunk_size(window: int) -> int:
-    return _CHUNK if window <= LONGEST_SUMMED_EACH else window
+@compiled()
+def _chunk_size(window: int, longest_each: int) -> int:
+    return _CHUNK if window <= longest_each else window
 
 
-@_compiled
-def _moments(values: Floats, first: int, last: int, window: int, divisor: int, scratch: Floats) -> None:
+@compiled()
+def _moments(
+    values: Floats, first: int, last: int, window: int, divisor: int, longest_each: int, scratch: Floats
+) -> None:
     """Fill the means and deviations of the windows that end in the chunk, where the sums and squares stood."""
     sums, squares = scratch[_SUMS, : last - first], scratch[_SQUARES, : last - first]
-    _sums(values, first, last, window, scratch)
+    _sums(values, first, last, window, longest_each, scratch)
     for j in range(len(sums)):
         sums[j] /= window
-    _squares(values, first, last, window, scratch)
+    _squares(values, first, last, window, longest_each, scratch)
     for j in range(len(squares)):
         square = 0.0 if squares[j] <= 0.0 else squares[j]  # a NaN stays
         squares[j] = math.sqrt(square / divisor)
@@ -172,12 +180,12 @@ def _moments(values: Floats, first: int, last: int, window: int, divisor: int, s
             squares[i - first] = 0.0
 
 
-@_compiled
-def _sums(values: Floats, first: int, last: int, window: int, scratch: Floats) -> None:
+@compiled()
+def _sums(values: Floats, first: int, last: int, window: int, longest_each: int, scratch: Floats) -> None:
     """Fill the sums of the windows that end in the chunk, NaN where there are too few bars."""
     sums, tails = scratch[_SUMS], scratch[_TAIL_SUMS]
     count = last - first
-    if window <= LONGEST_SUMMED_EACH:
+    if window <= longest_each:
         begin = max(first, window - 1)
         sums[: max(begin - first, 0)] = math.nan
         part = sums[begin - first : count]
@@ -200,11 +208,11 @@ def _sums(values: Floats, first: int, last: int, window: int, scratch: Floats) -
             tails[j] = total
 
 
-@_compiled
-def _squares(values: Floats, first: int, last: int, window: int, scratch: Floats) -> None:
+@compiled()
+def _squares(values: Floats, first: int, last: int, window: int, longest_each: int, scratch: Floats) -> None:
     """Fill the sums of squared deviations from each window's own mean."""
     count, squares = last - first, scratch[_SQUARES]
-    if window <= LONGEST_SUMMED_EACH:
+    if window <= longest_each:
         begin = max(first, window - 1)
         squares[: max(begin - first, 0)] = math.nan
         part, middle = squares[begin - first : count], scratch[_SUMS, begin - first : count]
@@ -234,7 +242,7 @@ def _squares(values: Floats, first: int, last: int, window: int, scratch: Floats
         squares[window - 1] = gap * 0.0 + tail_squares[0]  # this window is the block
 
 
-@_compiled
+@compiled()
 def _scan(values: Floats, first: int, count: int, step: int, means: Floats, squares: Floats) -> None:
     """Fill, for each beginning of a block (step 1) or each end of it (−1), mean and squares about the first value."""
     start, total, total_squares = values[first], 0.0, 0.0

@@ -17,7 +17,8 @@ from quantflow_nodes.nodes.threshold_position import (
 )
 from quantflow_nodes.ports import Bars
 from quantflow_nodes.registry import built_in_nodes
-from research.factors import FACTORS
+from research.factors import FACTORS, factor_lookback_bars
+from research.factors.windows import LONGEST_SUMMED_EACH
 
 RECURSIONS = {"ema", "rsi", "macd", "atr"}
 LENGTHS = [2, 7, 20, 32, 33, 60, 240]
@@ -77,6 +78,17 @@ def test_recursions_and_long_sums_need_all_bars() -> None:
     assert short == {"zscore": 29, "sma": 29}
     assert FactorNode().lookback_bars(FactorParams(name="cross_sectional_rank", of="rsi")) is None
     assert FactorNode().lookback_bars(FactorParams(name="cross_sectional_rank", lookback_bars=9)) == 9
+
+
+@pytest.mark.parametrize("name", ["sma", "bollinger", "zscore", "volatility", "volume_ratio"])
+def test_sums_need_a_window_up_to_where_research_sums_each(name: str) -> None:
+    """The bound is the formulas' own: one bar beyond it, all bars are needed."""
+    at_most, beyond = (
+        FactorNode().lookback_bars(FactorParams(name=name, lookback_bars=length))
+        for length in (LONGEST_SUMMED_EACH, LONGEST_SUMMED_EACH + 1)
+    )
+    assert at_most == factor_lookback_bars(name, lookback_bars=LONGEST_SUMMED_EACH)
+    assert beyond is None
 
 
 def test_too_few_bars_are_an_error_of_their_own() -> None:

@@ -13,7 +13,7 @@ from quantflow_nodes.plan import plan_graph
 from quantflow_nodes.run_record import close_abandoned_runs
 from quantflow_nodes.runner import NodeFailedError
 from quantflow_nodes.workflow import run_graph
-from schemas.collections import WORKFLOW_RUNS, Store
+from schemas.collections import SIGNALS, WORKFLOW_RUNS, Store
 from schemas.documents import WorkflowRun
 from schemas.settings import Settings
 
@@ -148,6 +148,42 @@ def test_the_record_of_a_killed_run_says_which_nodes_ended(
     assert states["bad"] in ("waiting", "running")
     run_graph(plan_graph(parse_graph(DIAMOND, "g", FOLDER)), settings)
     assert stored_run(db, run.run_id).state == "interrupted"
+
+
+PUBLISHING = """
+name: publishing
+nodes:
+  top: {type: "own_nodes:One"}
+  own: {type: "record_nodes:SeesItself", inputs: {left: top.number}}
+"""
+
+
+def test_a_node_that_publishes_starts_when_the_record_says_so(settings: Settings) -> None:
+    """It finds itself running in the record without waiting for the next write."""
+    finished = run_graph(plan_graph(parse_graph(PUBLISHING, "g", FOLDER)), settings)
+    assert finished.result.outputs["own"].number == 1
+
+
+KILLED_EXPORT = """
+name: killed
+nodes:
+  long: {type: "record_nodes:Long"}
+  publish: {type: "record_nodes:KilledExport", params: {strategy_id: s}, inputs: {position: long.position}}
+"""
+
+
+def test_signals_of_a_killed_run_stand_beside_a_record_that_it_began(
+    db: Store, command_env: dict[str, str], tmp_path: Path
+) -> None:
+    """kill -9 right after publishing: who looks up the signal's run finds the export running, not waiting."""
+    for name in ("own_nodes.py", "record_nodes.py"):
+        (tmp_path / name).write_text((FOLDER / name).read_text())
+    (tmp_path / "killed.yaml").write_text(KILLED_EXPORT)
+    command = [str(Path(sys.executable).parent / "quantflow"), "run", str(tmp_path / "killed.yaml"), "--no-report"]
+    assert subprocess.run(command, env=command_env, capture_output=True).returncode == -signal.SIGKILL
+    (published,) = db[SIGNALS].find()
+    states = {name: node.state for name, node in stored_run(db, published["run_id"]).nodes.items()}
+    assert states == {"long": "succeeded", "publish": "running"}
 
 
 def test_threads_share_a_wide_graph(settings: Settings) -> None:

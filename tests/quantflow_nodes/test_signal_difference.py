@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from bson.int64 import Int64
 
-from quantflow_nodes.publish import Batch, ExportCounts, publish_signals
+from quantflow_nodes.publish import Batch, ExportCounts, Opinion, publish_signals
 from schemas.collections import SIGNAL_REVISIONS, SIGNALS, Store
 from schemas.documents import Signal
 from schemas.timeframes import Timeframe
@@ -109,3 +110,16 @@ def test_signals_of_several_pairs_and_labels_do_not_meet(db: Store) -> None:
     assert publish(db, signals[::-1]).unchanged == 600
     found = {(document["pair"], document["ts"]): document["action"] for document in db[SIGNALS].find()}
     assert found == {(said.pair, said.ts): said.action for said in signals}
+
+
+def test_a_revision_is_taken_for_no_other_key(db: Store) -> None:
+    """An opinion reaches 1 ms beyond the signals, where the one pair has a revision: counted on from the last signal,
+    that is where the next pair begins."""
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    signals = [signal(0, SCORED, pair).model_copy(update={"ts": epoch}) for pair in ("BTC/USDT", "ETH/USDT")]
+    revision = {**signals[0].to_mongo(), "ts": epoch + timedelta(milliseconds=1), "version": 7}
+    db[SIGNAL_REVISIONS].insert_one(revision)
+    opinion = Opinion("BTC/USDT", np.array([1], np.int64))
+    publish_signals(db, Batch("s", MINUTE, signals, [opinion]), "run-1", skew_s=2.0, lease_s=60.0)
+    stored = {(one["pair"], one["version"]) for one in db[SIGNALS].find()}
+    assert stored == {("BTC/USDT", 1), ("ETH/USDT", 1)}

@@ -1,5 +1,6 @@
 """Compiled factors: those of the plain path to the last bit, whatever the bars, and started only where that pays."""
 
+import os
 import subprocess
 import sys
 
@@ -186,3 +187,20 @@ compute_factors(bars(1_000_000), {str(n): {"name": "momentum", "lookback_bars": 
 assert "numba" in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_computes_where_machine_code_can_not_be_kept():
+    """Without a folder to keep it in, each process compiles for itself; a read-only file system has none."""
+    program = """
+import numpy as np, pandas as pd
+from research.factors import compute_factors
+
+close = np.linspace(1.0, 2.0, 100)
+times = pd.date_range("2000-01-01", periods=100, freq="min", tz="UTC")
+bars = pd.DataFrame({"symbol": "BINANCE:BTCUSDT", "datetime": times, "close": close})
+choices = {"momentum": {"name": "momentum", "lookback_bars": 1}}
+found = compute_factors(bars, choices, compiled=True)["momentum"]
+assert np.array_equal(found[1:], close[1:] / close[:-1] - 1.0)
+"""
+    nowhere = {**os.environ, "NUMBA_CACHE_DIR": "", "NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
+    subprocess.run([sys.executable, "-c", program], env=nowhere, check=True)
