@@ -1,4 +1,4 @@
-"""Copies of stored bars on the local disk, by symbol and month: files only, which know nothing of MongoDB.
+"""Copies of stored bars on the local disk, by symbol and month: files only, which ask MongoDB nothing.
 
 A symbol has a folder: one file of columns a month, and a record that names them with their digests and says as of when
 they are right. A file is written aside and renamed, and carries its digest in its name: whatever a process that was
@@ -20,6 +20,8 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import numpy as np
+from bson import json_util
+from bson.errors import BSONError
 
 from research.raw_columns import Column
 
@@ -180,8 +182,9 @@ class SymbolCopy:
             if found.pop("format") != _FORMAT:
                 return None
             months = {month: MonthCopy(**copy) for month, copy in found.pop("months").items()}
-            return Record(**found | {"moment": Moment(**found["moment"])}, months=months)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            token = json_util.loads(json.dumps(found["token"]), json_options=json_util.CANONICAL_JSON_OPTIONS)
+            return Record(**found | {"token": token, "moment": Moment(**found["moment"])}, months=months)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, BSONError):
             return None
 
     def write_record(self, record: Record) -> None:
@@ -193,7 +196,9 @@ class SymbolCopy:
             Where it can not be written.
         """
         named = {copy.file_name(month) for month, copy in record.months.items()}
-        _replace(self.folder / _RECORD, json.dumps({"format": _FORMAT, **asdict(record)}).encode())
+        # A token may hold bytes, which JSON alone does not have.
+        token = json.loads(json_util.dumps(record.token, json_options=json_util.CANONICAL_JSON_OPTIONS))
+        _replace(self.folder / _RECORD, json.dumps({"format": _FORMAT, **asdict(record), "token": token}).encode())
         for path in self.folder.iterdir():
             with contextlib.suppress(FileNotFoundError):  # another process tidies up too
                 is_new = path.name.startswith(".") and time.time() - path.stat().st_mtime < _WRITTEN_WITHIN_S

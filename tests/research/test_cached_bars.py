@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from bar_writer import write_on
+from bson.int64 import Int64
 from pymongo import MongoClient
 from structlog.testing import capture_logs
 
@@ -53,18 +54,23 @@ def plainly(settings: Settings, *arguments: Any, **more: Any) -> pd.DataFrame:
         return frame
 
 
-def test_a_second_read_asks_for_no_bars_and_gives_the_same_frame(bars: Store, settings: Settings) -> None:
-    """Where all months asked for are copied, only freshness is asked for; types, columns and rows are the same."""
-    end = "2022-06-01"
-    plain = plainly(settings, end=end)
-    bars.command("profile", 2)
-    second = read(bars, end=end)
-    bars.command("profile", 0)
-    pd.testing.assert_frame_equal(second, plain)
-    asked = bars["system.profile"].distinct("command", {"ns": f"{bars.name}.{MINUTE_BARS}"})
+def assert_copies_serve(db: Store, settings: Settings, *symbols: str, end: str = "2022-04-01") -> None:
+    """Check that a read of whole months asks for no bar, only for changes, and gives the plain frame."""
+    plain = plainly(settings, symbols or (BTC, ETH), end=end)
+    db.command("profile", 2)
+    frame = read(db, symbols or (BTC, ETH), end=end)
+    db.command("profile", 0)
+    pd.testing.assert_frame_equal(frame, plain)
+    asked = db["system.profile"].distinct("command", {"ns": f"{db.name}.{MINUTE_BARS}"})
     names = {next(iter(command)) for command in asked}
     assert "killCursors" in names  # the change stream's
     assert "find" not in names
+    db["system.profile"].drop()
+
+
+def test_a_second_read_asks_for_no_bars_and_gives_the_same_frame(bars: Store, settings: Settings) -> None:
+    """Where all months asked for are copied, only freshness is asked for; types, columns and rows are the same."""
+    assert_copies_serve(bars, settings, end="2022-06-01")
 
 
 def test_any_stretch_and_fields_are_those_of_the_plain_way(bars: Store, settings: Settings) -> None:
@@ -187,6 +193,16 @@ def test_the_next_read_sees_what_another_client_has_written(
         pd.testing.assert_frame_equal(read(bars), seen)
 
 
+@pytest.mark.parametrize("odd", [Int64(7), 7.5])
+def test_a_bar_with_a_number_as_id_is_seen_and_copies_go_on(bars: Store, settings: Settings, odd: Any) -> None:
+    """The stream's token is then that bar's own, and holds bytes that say which kind of number it was."""
+    bars[MINUTE_BARS].insert_one(bar(7, datetime=START + 7.5 * STEP, _id=odd))
+    assert len(read(bars)) == 2 * COUNT + 1
+    records = [path.read_text() for path in BarsCopies(settings.home, 0).folder.glob("*/*/record.json")]
+    assert all("_typeBits" in record for record in records)
+    assert_copies_serve(bars, settings)
+
+
 def test_a_new_bar_at_the_end_leaves_copies_as_they_are(bars: Store, settings: Settings) -> None:
     """Live imports add bars after the copied ones: those are read beside the copy, and no file is written anew."""
     files = sorted((settings.home / "bars").rglob("*.columns"))
@@ -297,6 +313,8 @@ def test_a_month_without_bars_is_copied_as_such(db: Store, settings: Settings) -
         for _ in range(2):
             pd.testing.assert_frame_equal(read(db, BTC, start), plainly(settings, BTC, start))
     assert BarsCopies(settings.home, 0).kept()[0].months == ("2022-01", "2022-02", "2022-03", "2022-04")
+    for _ in range(2):
+        assert_copies_serve(db, settings, BTC)
     db[MINUTE_BARS].insert_one(bar(4 * 45))
     pd.testing.assert_frame_equal(read(db, BTC), plainly(settings, BTC))
 
