@@ -83,11 +83,14 @@ def present(db: Store) -> Present:
     ------
     NoProofError
         Where the server is none: a standalone has no change streams, and the routers of a cluster do not know every
-        write that another one has acknowledged.
+        write that another one has acknowledged. Or where it is a cluster's shard: its own change stream does not tell
+        of the documents that the cluster moves to it or away.
     """
     hello = _ask(db, {"hello": 1})
     if not (hello.get("isWritablePrimary") and hello.get("setName") and "topologyVersion" in hello):
         raise NoProofError("the server is no primary of a replica set")
+    if "lastCommittedOpTime" in hello:  # only members of a cluster add that to their replies, for its routers
+        raise NoProofError("the server is a member of a cluster")
     newest = hello["lastWrite"]["majorityOpTime"]
     process = str(hello["topologyVersion"]["processId"])
     moment = Moment(process, newest["ts"].time, newest["ts"].inc, newest["t"])

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bson.objectid import ObjectId
 from bson.timestamp import Timestamp
+from own_mongod import own_mongod
+from pymongo import MongoClient
 from structlog.testing import capture_logs
 
 from research.bars_copy import BarsCopies, Moment
@@ -150,3 +153,13 @@ def test_a_wait_for_the_majority_that_lasts_is_no_proof(db: Store) -> None:
     """An operation far ahead is not waited for without end: the driver's error leads to the plain way."""
     with pytest.raises(NoProofError):
         changes(db, MINUTES, None, Timestamp(present(db).newest.time + 3_000, 1), {})
+
+
+def test_a_shard_reached_directly_is_read_plainly(tmp_path: Path) -> None:
+    """Its change stream is silent about what the cluster moves; it is known by what it adds to its replies."""
+    identity = {"shardName": "one", "clusterId": ObjectId(), "configsvrConnectionString": "config/127.0.0.1:1"}
+    with own_mongod(tmp_path, "shard", ("--shardsvr",)) as server, MongoClient[Any](server.uri) as client:
+        assert present(client["any"])
+        client["admin"]["system.version"].update_one({"_id": "shardIdentity"}, {"$set": identity}, upsert=True)
+        with pytest.raises(NoProofError, match="member of a cluster"):
+            present(client["any"])
