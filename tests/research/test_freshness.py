@@ -3,7 +3,9 @@
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,26 @@ def test_inserts_are_told_by_symbol_and_open_where_they_matter(db: Store) -> Non
     assert list(told.inserted) == [(BTC, START_MS), (BTC, START_MS + DAY_MS)]
     assert not told.is_all
     assert list(changes(db, MINUTES, told.token, told.after, {BTC: START_MS + 2 * DAY_MS}).inserted) == []
+
+
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """Threads take turns after every few steps, so that what may happen between two steps does."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("hasty_threads")
+def test_threads_of_one_client_may_look_at_once(db: Store) -> None:
+    """A stream's later replies are asked for in the session that opened it, whatever other threads do."""
+    token = changes(db, MINUTES, None, present(db).newest, {}).token
+    db[MINUTE_BARS].insert_one(bar(0))
+    newest = present(db).newest
+    with ThreadPoolExecutor(8) as pool:
+        told = pool.map(lambda _: changes(db, MINUTES, token, newest, {BTC: START_MS + DAY_MS}), range(200))
+        assert {tuple(look.inserted) for look in told} == {((BTC, START_MS),)}
 
 
 @pytest.mark.parametrize("odd", [{"symbol": [BTC, "BINANCE:ETHUSDT"]}, {"datetime": [START, START + timedelta(1)]}])
