@@ -15,13 +15,15 @@ from bson.objectid import ObjectId
 from bson.timestamp import Timestamp
 from own_mongod import own_mongod
 from pymongo import MongoClient
+from pymongo.errors import ExecutionTimeout
+from pymongo.write_concern import WriteConcern
 from structlog.testing import capture_logs
 
 from research.bars_copy import BarsCopies, Moment
 from research.freshness import NoProofError, changes, collection_id, is_past_of, present
 from research.readers import get_crypto_min_data
-from research.stored_bars import MINUTES
-from schemas.collections import MINUTE_BARS, Store
+from research.stored_bars import MINUTES, read_stretch
+from schemas.collections import MINUTE_BARS, Store, ensure_collections
 from schemas.embedded import EmbeddedServer
 from schemas.mongo import connect
 from schemas.mongod_binary import find_mongod
@@ -185,3 +187,23 @@ def test_a_shard_reached_directly_is_read_plainly(tmp_path: Path) -> None:
         client["admin"]["system.version"].update_one({"_id": "shardIdentity"}, {"$set": identity}, upsert=True)
         with pytest.raises(NoProofError, match="member of a cluster"):
             present(client["any"])
+
+
+def test_what_a_new_stream_leaves_out_is_in_the_copy_or_there_is_none(tmp_path: Path) -> None:
+    """While the majority lags, a stream that begins is ahead of it: a copy waits for that, though not without end."""
+    options = ("--setParameter", "enableTestCommands=1")
+    with own_mongod(tmp_path, "lagging", options) as server, MongoClient[Any](server.uri) as client:
+        db = client.get_database("bars")
+        ensure_collections(db)
+        db[MINUTE_BARS].insert_one(bar(0))
+        newest = present(db).newest
+        client.admin.command("configureFailPoint", "pauseJournalFlusherBeforeFlush", mode="alwaysOn")
+        db.get_collection(MINUTE_BARS, write_concern=WriteConcern(w=1)).insert_one(bar(1))
+        told = changes(db, MINUTES, None, newest, {})
+        stretch = (db, MINUTES, BTC, START_MS, START_MS + 9 * DAY_MS, ())
+        with pytest.raises(ExecutionTimeout):
+            read_stretch(*stretch, committed_after=told.after)
+        client.admin.command("configureFailPoint", "pauseJournalFlusherBeforeFlush", mode="off")
+        assert read_stretch(*stretch, committed_after=told.after)["datetime"].size == 2
+        again = changes(db, MINUTES, told.token, present(db).newest, {BTC: START_MS + 9 * DAY_MS})
+        assert not again.inserted
