@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from bar_writer import write_on
+from bar_writer import fill_on, write_on
 from bson.int64 import Int64
 from pymongo import MongoClient
 from structlog.testing import capture_logs
@@ -233,6 +233,29 @@ def test_reads_beside_a_writer_are_never_older_than_what_it_was_told(
         end.value = 1
         writer.join(30)
     assert writer.exitcode == 0
+    pd.testing.assert_frame_equal(read(bars), plainly(settings))
+    assert_copies_serve(bars, settings)
+
+
+def test_first_reads_beside_a_backfill_leave_nothing_out(bars: Store, settings: Settings, mongo_uri: str) -> None:
+    """What is inserted while copies are made is in them, or the next read is told of it, at no majority's leave."""
+    spawn = multiprocessing.get_context("spawn")
+    begun, done, end = (spawn.Value("q", 0) for _ in range(3))
+    writer = spawn.Process(target=fill_on, args=(mongo_uri, bars.name, BTC, START, begun, done, end))
+    writer.start()
+    copies = BarsCopies(settings.home, 0)
+    try:
+        while done.value < 200:
+            copies.clear()
+            for _ in range(2):
+                least = done.value
+                assert least <= len(read(bars, BTC)) - COUNT <= begun.value
+    finally:
+        end.value = 1
+        writer.join(30)
+    assert writer.exitcode == 0
+    pd.testing.assert_frame_equal(read(bars), plainly(settings))
+    assert_copies_serve(bars, settings)
 
 
 def spoil_bytes(files: list[Path]) -> None:
