@@ -33,7 +33,11 @@ _WRITTEN_WITHIN_S = 3600  # an older file that lies aside is of a process that w
 
 
 class DamagedCopyError(Exception):
-    """A copy is not what its record says, or is gone."""
+    """A copy in a symbol's folder is not what its record says, or is gone."""
+
+    def __init__(self, folder: Path, sentence: str) -> None:
+        super().__init__(sentence)
+        self.folder = folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,13 +258,13 @@ class SymbolCopy:
         try:
             with path.open("rb", buffering=0) as file:
                 if os.fstat(file.fileno()).st_size != size * len(names):
-                    raise DamagedCopyError(f"{path} has another length than it was written with")
+                    raise DamagedCopyError(self.folder, f"{path} has another length than it was written with")
                 for name, target in targets.items():
                     file.seek(names.index(name) * size)
                     if file.readinto(target.data) != size or zlib.crc32(target.data) != copy.digests[name]:
-                        raise DamagedCopyError(f"{path} is not what was written")
+                        raise DamagedCopyError(self.folder, f"{path} is not what was written")
         except (OSError, ValueError) as error:
-            raise DamagedCopyError(f"{path} can not be read: {error}") from None
+            raise DamagedCopyError(self.folder, f"{path} can not be read: {error}") from None
 
 
 def _replace(path: Path, *parts: "bytes | memoryview") -> None:

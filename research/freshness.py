@@ -163,7 +163,8 @@ def changes(
             if token is not None and error.code not in (UNAUTHORIZED, _TOOK_TOO_LONG):
                 # Whatever the server has against the token, the oplog's loss of its place above all: begin anew.
                 return _anything(db, stored, after)
-            why = "this user may not watch it" if error.code == UNAUTHORIZED else _reason(error)
+            whys = {UNAUTHORIZED: "this user may not watch it", _TOOK_TOO_LONG: "the majority takes too long"}
+            why = whys.get(error.code or 0) or _reason(error)
             raise NoProofError(f"{stored.collection} has no change stream for us: {why}") from None
         cursor, batch = answer["cursor"], answer["cursor"]["firstBatch"]
         inserted: list[tuple[str, int]] = []

@@ -4,6 +4,8 @@ import itertools
 import multiprocessing
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,10 @@ from pymongo import MongoClient
 from structlog.testing import capture_logs
 
 from research.bars_copy import BarsCopies, month_bounds
+from research.cached_bars import read_through_copies
+from research.freshness import collection_id
 from research.readers import get_crypto_min_data
+from research.stored_bars import MINUTES
 from schemas.collections import MINUTE_BARS, Store, ensure_collections
 from schemas.mongo import connect
 from schemas.settings import Settings
@@ -287,6 +292,36 @@ def test_a_damaged_copy_is_not_used(bars: Store, settings: Settings, spoil: Call
     for _ in range(3):
         pd.testing.assert_frame_equal(read(bars), plainly(settings))
     assert sum(kept.bars for kept in BarsCopies(settings.home, 0).kept()) == 2 * COUNT
+
+
+class PoolBesideAnother(ThreadPoolExecutor):
+    """Threads, and another process that tidies up before they lay the columns: the third time that they are asked."""
+
+    def __init__(self, tidy_up: Callable[[], None]) -> None:
+        super().__init__(2)
+        self.tidy_up, self.asked = tidy_up, 0
+
+    def map(self, *arguments: Any, **more: Any) -> Any:
+        """Do what is asked, the third time after the other process."""
+        self.asked += 1
+        if self.asked == 3:
+            self.tidy_up()
+        return super().map(*arguments, **more)
+
+
+def test_copies_that_another_process_replaces_are_not_damaged(bars: Store, settings: Settings) -> None:
+    """It deletes what its record does not name: this read is answered plainly, and its record and copies stay."""
+    copies = BarsCopies(settings.home, 10**9)
+    place = copies.symbol_copy(collection_id(bars, MINUTE_BARS), BTC)
+    record = place.record()
+    assert record
+    newer = replace(record, months={"2022-01": record.months["2022-01"]})
+    with PoolBesideAnother(lambda: place.write_record(newer)) as pool, capture_logs() as logs:
+        stretch = (1_640_995_200_000, 1_648_771_200_000)  # January to March
+        assert read_through_copies(bars, copies, MINUTES, [BTC, ETH], stretch, ["close"], pool) is None
+    assert place.record() == newer
+    assert {kept.symbol: len(kept.months) for kept in copies.kept()} == {BTC: 1, ETH: 6}
+    assert logs == []
 
 
 def test_a_folder_that_can_not_be_written_costs_only_speed(db: Store, settings: Settings) -> None:
