@@ -1,4 +1,4 @@
-"""Copies of stored bars on the local disk, by symbol and month: files only, which know nothing of MongoDB.
+"""Copies of stored bars on the local disk, by symbol and month: files only, which ask MongoDB nothing.
 
 A symbol has a folder: one file of columns a month, and a record that names them with their digests and says as of when
 they are right. A file is written aside and renamed, and carries its digest in its name: whatever a process that was
@@ -20,6 +20,8 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import numpy as np
+from bson import json_util
+from bson.errors import BSONError
 
 from research.raw_columns import Column
 
@@ -31,7 +33,11 @@ _WRITTEN_WITHIN_S = 3600  # an older file that lies aside is of a process that w
 
 
 class DamagedCopyError(Exception):
-    """A copy is not what its record says, or is gone."""
+    """A copy in a symbol's folder is not what its record says, or is gone."""
+
+    def __init__(self, folder: Path, sentence: str) -> None:
+        super().__init__(sentence)
+        self.folder = folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +186,9 @@ class SymbolCopy:
             if found.pop("format") != _FORMAT:
                 return None
             months = {month: MonthCopy(**copy) for month, copy in found.pop("months").items()}
-            return Record(**found | {"moment": Moment(**found["moment"])}, months=months)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            token = json_util.loads(json.dumps(found["token"]), json_options=json_util.CANONICAL_JSON_OPTIONS)
+            return Record(**found | {"token": token, "moment": Moment(**found["moment"])}, months=months)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, BSONError):
             return None
 
     def write_record(self, record: Record) -> None:
@@ -193,7 +200,9 @@ class SymbolCopy:
             Where it can not be written.
         """
         named = {copy.file_name(month) for month, copy in record.months.items()}
-        _replace(self.folder / _RECORD, json.dumps({"format": _FORMAT, **asdict(record)}).encode())
+        # A token may hold bytes, which JSON alone does not have.
+        token = json.loads(json_util.dumps(record.token, json_options=json_util.CANONICAL_JSON_OPTIONS))
+        _replace(self.folder / _RECORD, json.dumps({"format": _FORMAT, **asdict(record), "token": token}).encode())
         for path in self.folder.iterdir():
             with contextlib.suppress(FileNotFoundError):  # another process tidies up too
                 is_new = path.name.startswith(".") and time.time() - path.stat().st_mtime < _WRITTEN_WITHIN_S
@@ -249,13 +258,13 @@ class SymbolCopy:
         try:
             with path.open("rb", buffering=0) as file:
                 if os.fstat(file.fileno()).st_size != size * len(names):
-                    raise DamagedCopyError(f"{path} has another length than it was written with")
+                    raise DamagedCopyError(self.folder, f"{path} has another length than it was written with")
                 for name, target in targets.items():
                     file.seek(names.index(name) * size)
                     if file.readinto(target.data) != size or zlib.crc32(target.data) != copy.digests[name]:
-                        raise DamagedCopyError(f"{path} is not what was written")
+                        raise DamagedCopyError(self.folder, f"{path} is not what was written")
         except (OSError, ValueError) as error:
-            raise DamagedCopyError(f"{path} can not be read: {error}") from None
+            raise DamagedCopyError(self.folder, f"{path} can not be read: {error}") from None
 
 
 def _replace(path: Path, *parts: "bytes | memoryview") -> None:

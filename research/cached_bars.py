@@ -116,10 +116,12 @@ def read_through_copies(
         columns = _columns(proven, parts, fields, pool)
         _keep(db, copies, stored, proven, parts)
     except DamagedCopyError as error:
-        log.warning("bars_copy_damaged", detail=str(error))
-        for symbol in symbols:
-            proven.places[symbol].forget()
-    except (NoProofError, PyMongoError, StoreError) as error:
+        _forget(proven, error)
+    except PyMongoError as error:
+        # Its sentence holds times and sessions, so it is another one each time.
+        answer = getattr(error, "details", None) or {}
+        _say_once(f"MongoDB failed with {answer.get('codeName', type(error).__name__)}")
+    except (NoProofError, StoreError) as error:
         _say_once(str(error))  # what is the user's to cure the plain way meets too, and says what to do
     else:
         counts = dict.fromkeys(symbols, 0)
@@ -127,6 +129,17 @@ def read_through_copies(
             counts[part.piece.symbol] += part.rows
         return columns, counts
     return None
+
+
+def _forget(proven: _Proven, error: DamagedCopyError) -> None:
+    """Let nobody use copies that are damaged; but where another process has replaced them, they only went away."""
+    unchanged = {
+        symbol: place for symbol, place in proven.places.items() if place.record() == proven.records.get(symbol)
+    }
+    if any(place.folder == error.folder for place in unchanged.values()):
+        log.warning("bars_copy_damaged", detail=str(error))
+        for place in unchanged.values():
+            place.forget()
 
 
 @lru_cache(maxsize=64)

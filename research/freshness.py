@@ -13,6 +13,7 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.datetime_ms import DatetimeMS
 from bson.timestamp import Timestamp
 from pymongo import ReadPreference
+from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure
 
 from research.bars_copy import Moment
@@ -83,11 +84,14 @@ def present(db: Store) -> Present:
     ------
     NoProofError
         Where the server is none: a standalone has no change streams, and the routers of a cluster do not know every
-        write that another one has acknowledged.
+        write that another one has acknowledged. Or where it is a cluster's shard: its own change stream does not tell
+        of the documents that the cluster moves to it or away.
     """
     hello = _ask(db, {"hello": 1})
     if not (hello.get("isWritablePrimary") and hello.get("setName") and "topologyVersion" in hello):
         raise NoProofError("the server is no primary of a replica set")
+    if "lastCommittedOpTime" in hello:  # only members of a cluster add that to their replies, for its routers
+        raise NoProofError("the server is a member of a cluster")
     newest = hello["lastWrite"]["majorityOpTime"]
     process = str(hello["topologyVersion"]["processId"])
     moment = Moment(process, newest["ts"].time, newest["ts"].inc, newest["t"])
@@ -151,29 +155,32 @@ def changes(
         "readConcern": {"level": "majority", "afterClusterTime": after},
         "maxTimeMS": _WAIT_MS,
     }
-    try:
-        answer = _ask(db, command)
-    except OperationFailure as error:
-        if token is not None and error.code not in (UNAUTHORIZED, _TOOK_TOO_LONG):
-            # Whatever the server has against the token, the oplog's loss of its place above all: begin anew.
+    # A cursor belongs to a session, and without one of its own each command takes any that no other thread uses.
+    with db.client.start_session(causal_consistency=False) as session:
+        try:
+            answer = _ask(db, command, session)
+        except OperationFailure as error:
+            if token is not None and error.code not in (UNAUTHORIZED, _TOOK_TOO_LONG):
+                # Whatever the server has against the token, the oplog's loss of its place above all: begin anew.
+                return _anything(db, stored, after)
+            whys = {UNAUTHORIZED: "this user may not watch it", _TOOK_TOO_LONG: "the majority takes too long"}
+            why = whys.get(error.code or 0) or _reason(error)
+            raise NoProofError(f"{stored.collection} has no change stream for us: {why}") from None
+        cursor, batch = answer["cursor"], answer["cursor"]["firstBatch"]
+        inserted: list[tuple[str, int]] = []
+        # A batch with nothing in it is the stream's end; one with something may have been cut.
+        while batch and len(inserted) <= _MOST_CHANGES:
+            places = [_inserted(event, stored) for event in batch]
+            inserted += [place for place in places if place]
+            if None in places or not cursor["id"]:
+                break
+            more = {"getMore": cursor["id"], "collection": stored.collection, "batchSize": _MOST_CHANGES}
+            cursor = _ask(db, more | {"maxTimeMS": 1}, session)["cursor"]
+            batch = cursor["nextBatch"]
+        if cursor["id"]:
+            _ask(db, {"killCursors": stored.collection, "cursors": [cursor["id"]]}, session)
+        if batch or len(inserted) > _MOST_CHANGES:
             return _anything(db, stored, after)
-        why = "this user may not watch it" if error.code == UNAUTHORIZED else _reason(error)
-        raise NoProofError(f"{stored.collection} has no change stream for us: {why}") from None
-    cursor, batch = answer["cursor"], answer["cursor"]["firstBatch"]
-    inserted: list[tuple[str, int]] = []
-    # A batch with nothing in it is the stream's end; one with something may have been cut.
-    while batch and len(inserted) <= _MOST_CHANGES:
-        places = [_inserted(event, stored) for event in batch]
-        inserted += [place for place in places if place]
-        if None in places or not cursor["id"]:
-            break
-        more = {"getMore": cursor["id"], "collection": stored.collection, "batchSize": _MOST_CHANGES, "maxTimeMS": 1}
-        cursor = _ask(db, more)["cursor"]
-        batch = cursor["nextBatch"]
-    if cursor["id"]:
-        _ask(db, {"killCursors": stored.collection, "cursors": [cursor["id"]]})
-    if batch or len(inserted) > _MOST_CHANGES:
-        return _anything(db, stored, after)
     # A stream that begins anew does so after the primary's newest operation, which the majority may not have yet: who
     # copies now has to wait for that one, or neither copy nor stream would ever hold it. So it is asked for afterwards.
     return Changes(cursor["postBatchResumeToken"], present(db).newest, inserted, is_all=False)
@@ -192,8 +199,10 @@ def _inserted(event: Mapping[str, Any], stored: StoredBars) -> tuple[str, int] |
     return (symbol, int(opens)) if plain else None
 
 
-def _ask(db: Store, command: dict[str, Any]) -> dict[str, Any]:
-    answer: dict[str, Any] = db.command(command, codec_options=_TIMES_AS_MS, read_preference=ReadPreference.PRIMARY)
+def _ask(db: Store, command: dict[str, Any], session: ClientSession | None = None) -> dict[str, Any]:
+    answer: dict[str, Any] = db.command(
+        command, codec_options=_TIMES_AS_MS, read_preference=ReadPreference.PRIMARY, session=session
+    )
     return answer
 
 

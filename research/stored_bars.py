@@ -29,6 +29,7 @@ BAR_FIELDS = ("open", "high", "low", "close", "volume")
 DAY_MS = 86_400_000
 _RAW = CodecOptions(document_class=RawBSONDocument)
 _REPLY_ROWS = 1_000_000  # more than fit in the 16 MB at which the server cuts a reply
+_COMMITTED_WITHIN_MS = 5_000  # a month of bars takes a tenth of a second, its majority's commit less
 _LAST_DAY = int(np.datetime64("9999-12-31").astype(np.int64))
 
 
@@ -94,6 +95,7 @@ def read_stretch(
 
     With `committed_after`, an operation of the primary's oplog, they are read from the primary as the majority has
     committed them, no earlier than that operation; else as the database's own read preference and concern say.
+    A majority that does not commit ends that in pymongo's `ExecutionTimeout`.
 
     Returns
     -------
@@ -110,6 +112,7 @@ def read_stretch(
         command = find_command(stored, symbol, start_ms, end_ms, fields)
         if committed_after is not None:
             command["readConcern"] = {"level": "majority", "afterClusterTime": committed_after}
+            command["maxTimeMS"] = _COMMITTED_WITHIN_MS
         columns = _columns(_reply(db, command), stored, symbol, fields)
         if not columns[OPENS].size:
             break

@@ -4,18 +4,24 @@ import itertools
 import multiprocessing
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from bar_writer import write_on
+from bar_writer import fill_on, write_on
+from bson.int64 import Int64
 from pymongo import MongoClient
 from structlog.testing import capture_logs
 
 from research.bars_copy import BarsCopies, month_bounds
+from research.cached_bars import read_through_copies
+from research.freshness import collection_id
 from research.readers import get_crypto_min_data
+from research.stored_bars import MINUTES
 from schemas.collections import MINUTE_BARS, Store, ensure_collections
 from schemas.mongo import connect
 from schemas.settings import Settings
@@ -53,18 +59,23 @@ def plainly(settings: Settings, *arguments: Any, **more: Any) -> pd.DataFrame:
         return frame
 
 
-def test_a_second_read_asks_for_no_bars_and_gives_the_same_frame(bars: Store, settings: Settings) -> None:
-    """Where all months asked for are copied, only freshness is asked for; types, columns and rows are the same."""
-    end = "2022-06-01"
-    plain = plainly(settings, end=end)
-    bars.command("profile", 2)
-    second = read(bars, end=end)
-    bars.command("profile", 0)
-    pd.testing.assert_frame_equal(second, plain)
-    asked = bars["system.profile"].distinct("command", {"ns": f"{bars.name}.{MINUTE_BARS}"})
+def assert_copies_serve(db: Store, settings: Settings, *symbols: str, end: str = "2022-04-01") -> None:
+    """Check that a read of whole months asks for no bar, only for changes, and gives the plain frame."""
+    plain = plainly(settings, symbols or (BTC, ETH), end=end)
+    db.command("profile", 2)
+    frame = read(db, symbols or (BTC, ETH), end=end)
+    db.command("profile", 0)
+    pd.testing.assert_frame_equal(frame, plain)
+    asked = db["system.profile"].distinct("command", {"ns": f"{db.name}.{MINUTE_BARS}"})
     names = {next(iter(command)) for command in asked}
     assert "killCursors" in names  # the change stream's
     assert "find" not in names
+    db["system.profile"].drop()
+
+
+def test_a_second_read_asks_for_no_bars_and_gives_the_same_frame(bars: Store, settings: Settings) -> None:
+    """Where all months asked for are copied, only freshness is asked for; types, columns and rows are the same."""
+    assert_copies_serve(bars, settings, end="2022-06-01")
 
 
 def test_any_stretch_and_fields_are_those_of_the_plain_way(bars: Store, settings: Settings) -> None:
@@ -187,6 +198,16 @@ def test_the_next_read_sees_what_another_client_has_written(
         pd.testing.assert_frame_equal(read(bars), seen)
 
 
+@pytest.mark.parametrize("odd", [Int64(7), 7.5])
+def test_a_bar_with_a_number_as_id_is_seen_and_copies_go_on(bars: Store, settings: Settings, odd: Any) -> None:
+    """The stream's token is then that bar's own, and holds bytes that say which kind of number it was."""
+    bars[MINUTE_BARS].insert_one(bar(7, datetime=START + 7.5 * STEP, _id=odd))
+    assert len(read(bars)) == 2 * COUNT + 1
+    records = [path.read_text() for path in BarsCopies(settings.home, 0).folder.glob("*/*/record.json")]
+    assert all("_typeBits" in record for record in records)
+    assert_copies_serve(bars, settings)
+
+
 def test_a_new_bar_at_the_end_leaves_copies_as_they_are(bars: Store, settings: Settings) -> None:
     """Live imports add bars after the copied ones: those are read beside the copy, and no file is written anew."""
     files = sorted((settings.home / "bars").rglob("*.columns"))
@@ -217,6 +238,29 @@ def test_reads_beside_a_writer_are_never_older_than_what_it_was_told(
         end.value = 1
         writer.join(30)
     assert writer.exitcode == 0
+    pd.testing.assert_frame_equal(read(bars), plainly(settings))
+    assert_copies_serve(bars, settings)
+
+
+def test_first_reads_beside_a_backfill_leave_nothing_out(bars: Store, settings: Settings, mongo_uri: str) -> None:
+    """What is inserted while copies are made is in them, or the next read is told of it, at no majority's leave."""
+    spawn = multiprocessing.get_context("spawn")
+    begun, done, end = (spawn.Value("q", 0) for _ in range(3))
+    writer = spawn.Process(target=fill_on, args=(mongo_uri, bars.name, BTC, START, begun, done, end))
+    writer.start()
+    copies = BarsCopies(settings.home, 0)
+    try:
+        while done.value < 200:
+            copies.clear()
+            for _ in range(2):
+                least = done.value
+                assert least <= len(read(bars, BTC)) - COUNT <= begun.value
+    finally:
+        end.value = 1
+        writer.join(30)
+    assert writer.exitcode == 0
+    pd.testing.assert_frame_equal(read(bars), plainly(settings))
+    assert_copies_serve(bars, settings)
 
 
 def spoil_bytes(files: list[Path]) -> None:
@@ -248,6 +292,36 @@ def test_a_damaged_copy_is_not_used(bars: Store, settings: Settings, spoil: Call
     for _ in range(3):
         pd.testing.assert_frame_equal(read(bars), plainly(settings))
     assert sum(kept.bars for kept in BarsCopies(settings.home, 0).kept()) == 2 * COUNT
+
+
+class PoolBesideAnother(ThreadPoolExecutor):
+    """Threads, and another process that tidies up before they lay the columns: the third time that they are asked."""
+
+    def __init__(self, tidy_up: Callable[[], None]) -> None:
+        super().__init__(2)
+        self.tidy_up, self.asked = tidy_up, 0
+
+    def map(self, *arguments: Any, **more: Any) -> Any:
+        """Do what is asked, the third time after the other process."""
+        self.asked += 1
+        if self.asked == 3:
+            self.tidy_up()
+        return super().map(*arguments, **more)
+
+
+def test_copies_that_another_process_replaces_are_not_damaged(bars: Store, settings: Settings) -> None:
+    """It deletes what its record does not name: this read is answered plainly, and its record and copies stay."""
+    copies = BarsCopies(settings.home, 10**9)
+    place = copies.symbol_copy(collection_id(bars, MINUTE_BARS), BTC)
+    record = place.record()
+    assert record
+    newer = replace(record, months={"2022-01": record.months["2022-01"]})
+    with PoolBesideAnother(lambda: place.write_record(newer)) as pool, capture_logs() as logs:
+        stretch = (1_640_995_200_000, 1_648_771_200_000)  # January to March
+        assert read_through_copies(bars, copies, MINUTES, [BTC, ETH], stretch, ["close"], pool) is None
+    assert place.record() == newer
+    assert {kept.symbol: len(kept.months) for kept in copies.kept()} == {BTC: 1, ETH: 6}
+    assert logs == []
 
 
 def test_a_folder_that_can_not_be_written_costs_only_speed(db: Store, settings: Settings) -> None:
@@ -297,6 +371,8 @@ def test_a_month_without_bars_is_copied_as_such(db: Store, settings: Settings) -
         for _ in range(2):
             pd.testing.assert_frame_equal(read(db, BTC, start), plainly(settings, BTC, start))
     assert BarsCopies(settings.home, 0).kept()[0].months == ("2022-01", "2022-02", "2022-03", "2022-04")
+    for _ in range(2):
+        assert_copies_serve(db, settings, BTC)
     db[MINUTE_BARS].insert_one(bar(4 * 45))
     pd.testing.assert_frame_equal(read(db, BTC), plainly(settings, BTC))
 

@@ -3,20 +3,27 @@
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bson.objectid import ObjectId
 from bson.timestamp import Timestamp
+from own_mongod import own_mongod
+from pymongo import MongoClient
+from pymongo.errors import ExecutionTimeout
+from pymongo.write_concern import WriteConcern
 from structlog.testing import capture_logs
 
 from research.bars_copy import BarsCopies, Moment
 from research.freshness import NoProofError, changes, collection_id, is_past_of, present
 from research.readers import get_crypto_min_data
-from research.stored_bars import MINUTES
-from schemas.collections import MINUTE_BARS, Store
+from research.stored_bars import MINUTES, read_stretch
+from schemas.collections import MINUTE_BARS, Store, ensure_collections
 from schemas.embedded import EmbeddedServer
 from schemas.mongo import connect
 from schemas.mongod_binary import find_mongod
@@ -43,6 +50,26 @@ def test_inserts_are_told_by_symbol_and_open_where_they_matter(db: Store) -> Non
     assert list(told.inserted) == [(BTC, START_MS), (BTC, START_MS + DAY_MS)]
     assert not told.is_all
     assert list(changes(db, MINUTES, told.token, told.after, {BTC: START_MS + 2 * DAY_MS}).inserted) == []
+
+
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """Threads take turns after every few steps, so that what may happen between two steps does."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("hasty_threads")
+def test_threads_of_one_client_may_look_at_once(db: Store) -> None:
+    """A stream's later replies are asked for in the session that opened it, whatever other threads do."""
+    token = changes(db, MINUTES, None, present(db).newest, {}).token
+    db[MINUTE_BARS].insert_one(bar(0))
+    newest = present(db).newest
+    with ThreadPoolExecutor(8) as pool:
+        told = pool.map(lambda _: changes(db, MINUTES, token, newest, {BTC: START_MS + DAY_MS}), range(200))
+        assert {tuple(look.inserted) for look in told} == {((BTC, START_MS),)}
 
 
 @pytest.mark.parametrize("odd", [{"symbol": [BTC, "BINANCE:ETHUSDT"]}, {"datetime": [START, START + timedelta(1)]}])
@@ -150,3 +177,36 @@ def test_a_wait_for_the_majority_that_lasts_is_no_proof(db: Store) -> None:
     """An operation far ahead is not waited for without end: the driver's error leads to the plain way."""
     with pytest.raises(NoProofError):
         changes(db, MINUTES, None, Timestamp(present(db).newest.time + 3_000, 1), {})
+
+
+def test_a_shard_reached_directly_is_read_plainly(tmp_path: Path) -> None:
+    """Its change stream is silent about what the cluster moves; it is known by what it adds to its replies."""
+    identity = {"shardName": "one", "clusterId": ObjectId(), "configsvrConnectionString": "config/127.0.0.1:1"}
+    with own_mongod(tmp_path, "shard", ("--shardsvr",)) as server, MongoClient[Any](server.uri) as client:
+        assert present(client["any"])
+        client["admin"]["system.version"].update_one({"_id": "shardIdentity"}, {"$set": identity}, upsert=True)
+        with pytest.raises(NoProofError, match="member of a cluster"):
+            present(client["any"])
+
+
+def test_what_a_new_stream_leaves_out_is_in_the_copy_or_there_is_none(tmp_path: Path) -> None:
+    """While the majority lags, a stream that begins is ahead of it: a copy waits for that, though not without end."""
+    options = ("--setParameter", "enableTestCommands=1")
+    with own_mongod(tmp_path, "lagging", options) as server, MongoClient[Any](server.uri) as client:
+        db = client.get_database("bars")
+        ensure_collections(db)
+        db[MINUTE_BARS].insert_one(bar(0))
+        newest = present(db).newest
+        client.admin.command("configureFailPoint", "pauseJournalFlusherBeforeFlush", mode="alwaysOn")
+        db.get_collection(MINUTE_BARS, write_concern=WriteConcern(w=1)).insert_one(bar(1))
+        for _ in range(2):
+            with pytest.raises(NoProofError, match=r"the majority takes too long$"):
+                changes(db, MINUTES, None, present(db).newest, {})
+        told = changes(db, MINUTES, None, newest, {})
+        stretch = (db, MINUTES, BTC, START_MS, START_MS + 9 * DAY_MS, ())
+        with pytest.raises(ExecutionTimeout):
+            read_stretch(*stretch, committed_after=told.after)
+        client.admin.command("configureFailPoint", "pauseJournalFlusherBeforeFlush", mode="off")
+        assert read_stretch(*stretch, committed_after=told.after)["datetime"].size == 2
+        again = changes(db, MINUTES, told.token, present(db).newest, {BTC: START_MS + 9 * DAY_MS})
+        assert not again.inserted

@@ -18,11 +18,15 @@ _PATIENCE_MS = 30_000
 
 @dataclass
 class OwnMongod:
-    """A server in a folder; `members` is the name of its replica set of one, or None for a standalone server."""
+    """A server in a folder; `members` is the name of its replica set of one, or None for a standalone server.
+
+    It starts with `options`, beside those that say where it lies.
+    """
 
     folder: Path
     port: int
     members: str | None
+    options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -37,6 +41,7 @@ class OwnMongod:
         arguments = ["--dbpath", str(self.folder), "--port", str(self.port), "--bind_ip", "127.0.0.1"]
         arguments += ["--nounixsocket", "--wiredTigerCacheSizeGB", "0.25", "--syncdelay", "1"]
         arguments += ["--replSet", self.members, "--oplogSize", "16"] if self.members else []
+        arguments += self.options
         self.process = subprocess.Popen(
             [str(mongod.path), *arguments],
             env=mongod.environment,
@@ -66,12 +71,12 @@ class OwnMongod:
 
 
 @contextmanager
-def own_mongod(folder: Path, members: str | None = None) -> Iterator[OwnMongod]:
+def own_mongod(folder: Path, members: str | None = None, options: tuple[str, ...] = ()) -> Iterator[OwnMongod]:
     """Give a running server for the length of a `with` block."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    server = OwnMongod(folder, port, members)
+    server = OwnMongod(folder, port, members, options)
     try:
         server.start()
         yield server
