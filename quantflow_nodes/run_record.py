@@ -17,7 +17,7 @@ from schemas.documents import LiveProgress, NodeRun, NodeState, RunState, Workfl
 from schemas.mongo import server_time, signed_in_user
 from schemas.secrets import without_secrets
 
-_PACKAGES = ("quantflow", "numpy", "pandas", "ta-lib", "pymongo", "pydantic")
+_PACKAGES = ("quantflow", "numpy", "pandas", "numba", "ta-lib", "pymongo", "pydantic")
 
 
 class RunRecord:

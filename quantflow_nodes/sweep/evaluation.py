@@ -1,13 +1,11 @@
 """Evaluates parameter sets in one process: nodes run once for each choice of the parameters that reach them."""
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from quantflow_nodes.graph import Graph
@@ -20,6 +18,7 @@ from quantflow_nodes.sweep.fast_path import ThresholdShape, threshold_shape
 from quantflow_nodes.sweep.figures import Figures, figures_of
 from quantflow_nodes.sweep.grid import value_key
 from quantflow_nodes.sweep.memo import Memo
+from quantflow_nodes.sweep.origins import outputs_digest
 from quantflow_nodes.sweep.windows import Window, rows_from, rows_until
 from research.backtest import BacktestResult
 from schemas.errors import InputError, QuantFlowError
@@ -57,7 +56,7 @@ class SweepSpec:
     context : RunContext
         What nodes are lent; its time is the same in all processes.
     digests : mapping of str to str
-        The digest of the bars that each choice of a read_bars node's parameters must give.
+        The digest of what each choice of a source's parameters must give; what has none may give anything.
     plain : bool
         Run every node for each set, also where the shape of the graph allows a faster way to the same figures.
     """
@@ -134,6 +133,11 @@ class Evaluator:
         return bars
 
     @property
+    def origins(self) -> list[str]:
+        """The nodes without sources: all that a graph computes comes from what they give."""
+        return [name for name, node in self.plan.nodes.items() if not node.sources]
+
+    @property
     def readers(self) -> list[str]:
         """The read_bars nodes."""
         return [name for name, node in self.plan.nodes.items() if isinstance(node.node, ReadBars)]
@@ -199,10 +203,9 @@ class Evaluator:
 
     def _check_digest(self, node: PlannedNode, values: Values, outputs: Ports) -> None:
         wanted = self.spec.digests.get(repr(self.key_of(node.name, values)))
-        if wanted is not None and bars_digest(outputs.bars) != wanted:  # type: ignore[attr-defined]
+        if wanted is not None and outputs_digest(outputs) != wanted:
             raise SetFailedError(
-                f"The bars that {node.name} reads have changed while the sweep ran. Run it again over those that are "
-                "stored now.",
+                f"What {node.name} reads has changed while the sweep ran. Run it again over what is there now.",
                 InputError.exit_code,
             )
 
@@ -212,16 +215,6 @@ class Evaluator:
             own = {number for number, (owner, _) in enumerate(self.spec.axes) if owner == name}
             reached[name] = own.union(*(reached[source.node] for source in node.sources.values()))
         return {name: tuple(sorted(numbers)) for name, numbers in reached.items()}
-
-
-def bars_digest(bars: SymbolFrame) -> str:
-    """Return SHA-256 of bars, in hex: of their symbols, times and numbers."""
-    digest = hashlib.sha256("\n".join(bars.symbols).encode())
-    for part in (bars.symbol_starts, bars.times_ms):
-        digest.update(np.ascontiguousarray(part).tobytes())
-    for column in Bars.columns:
-        digest.update(np.ascontiguousarray(bars.data[column].to_numpy(np.float64)).tobytes())
-    return digest.hexdigest()
 
 
 def _cut(name: str, outputs: Ports, window: Window) -> Ports:

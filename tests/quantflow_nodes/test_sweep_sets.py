@@ -197,7 +197,7 @@ def test_bars_that_change_under_a_sweep_are_noticed(walk: Store, settings: Setti
     context = RunContext(settings, "run", "walk", "", now)
     key = repr(("bars",))
     spec = SweepSpec("key", type(graph)("walk", nodes), axes, "backtest", context, {key: "another"})
-    with pytest.raises(QuantFlowError, match="have changed while the sweep ran"):
+    with pytest.raises(QuantFlowError, match="has changed while the sweep ran"):
         Evaluator(spec).figures(((60,),), None)
 
 
