@@ -10,7 +10,7 @@ import orjson
 from pymongo import UpdateOne
 
 from quantflow_nodes.process_identity import own_identity
-from quantflow_nodes.run_record import versions
+from quantflow_nodes.run_record import close_abandoned_runs, versions
 from quantflow_nodes.sweep.figures import FIGURES, Figures
 from quantflow_nodes.sweep.sweep_plan import SweepPlan
 from schemas.collections import SWEEP_RESULTS, SWEEPS, Store
@@ -53,7 +53,8 @@ class ResultsStore:
         walk_forward: str | None,
         data: Mapping[str, Any],
     ) -> None:
-        """Write the sweep as it begins now."""
+        """Write the sweep as it begins now, and mark those whose process has died as interrupted."""
+        close_abandoned_runs(self._db, SWEEPS)
         plan = self._plan
         sweep = Sweep(
             sweep_id=self.sweep_id,
