@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from quantflow_nodes.graph import Graph
-from quantflow_nodes.node import Params, Ports, RunContext, TooFewBarsError
+from quantflow_nodes.node import Params, Ports, RunContext, TooFewBarsError, port_type
 from quantflow_nodes.nodes.read_bars import ReadBars
 from quantflow_nodes.plan import PlannedNode, plan_graph
 from quantflow_nodes.ports import Bars, Position, SymbolFrame
@@ -143,8 +143,11 @@ class Evaluator:
         return [name for name, node in self.plan.nodes.items() if isinstance(node.node, ReadBars)]
 
     def traded_frame(self, values: Values) -> SymbolFrame:
-        """Return the first frame that flows into the node that judges: the bars it trades."""
-        for source in self._target.sources.values():
+        """Return the bars that flow into the node that judges; of a node that takes none, the first frame."""
+        takes = self._target.node.inputs_model
+        for _, source in sorted(
+            self._target.sources.items(), key=lambda item: not issubclass(port_type(takes, item[0]), Bars)
+        ):
             frame = getattr(self.outputs(source.node, values, None), source.output)
             if isinstance(frame, SymbolFrame):
                 return frame

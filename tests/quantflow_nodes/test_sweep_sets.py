@@ -11,6 +11,7 @@ from quantflow_nodes.graph import parse_graph
 from quantflow_nodes.node import RunContext
 from quantflow_nodes.nodes.factor import FactorNode
 from quantflow_nodes.plan import plan_graph
+from quantflow_nodes.ports import Bars
 from quantflow_nodes.sweep.evaluation import MOST_BYTES, Evaluator, SweepSpec
 from quantflow_nodes.sweep.fast_path import state_at, threshold_shape
 from quantflow_nodes.sweep.memo import Memo
@@ -147,6 +148,14 @@ def test_sets_with_too_few_bars_have_no_figures(walk: Store, settings: Settings)
     assert swept(settings, ["momentum.lookback_bars=60,5000"]).computed == 0
     with pytest.raises(InputError, match="No set had enough bars"):
         swept(settings, ["momentum.lookback_bars=5000"])
+
+
+def test_inputs_may_stand_in_any_order(walk: Store, settings: Settings) -> None:
+    """The position before the bars: still a set with too few bars is empty, and the bars are those that are traded."""
+    order = {"bars: bars.bars, position: position.position": "position: position.position, bars: bars.bars"}
+    outcome = swept(settings, ["momentum.lookback_bars=5000,60"], walk_graph(**order))
+    assert outcome.table["sharpe"].isna().tolist() == [True, False]
+    assert isinstance(outcome.data.frame, Bars)
 
 
 def test_deflated_ratios_stand_beside_the_plain_ones(walk: Store, settings: Settings) -> None:
