@@ -60,7 +60,7 @@ def print_outcome(outcome: SweepOutcome, files: list[Path], seconds: float) -> N
         out.print(outcome.stitched_sentence())
     out.print()
     for path in files:
-        out.print(f"Written: {path}", soft_wrap=True)
+        out.print(f"Written: {escape(str(path))}", soft_wrap=True)
     kept = f"; {outcome.reused:,} of its backtests were stored before" if outcome.reused else ""
     out.print(f"Swept {len(outcome.table):,} sets of {outcome.plan.graph.name} in {seconds:.1f} s{kept}.")
 

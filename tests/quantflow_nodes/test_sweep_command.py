@@ -61,14 +61,15 @@ def shown(*arguments: str) -> str:
 
 def test_a_sweep_shows_its_best_sets_and_writes_files(folder: Path, db: Store) -> None:
     """The table, what the deflated ratio says, the walk-forward; the files hold every set and load nothing."""
-    text = " ".join(shown().split())
+    text = " ".join(shown("--out", "a[b]").split())
+    assert "Written: a[b]/results.parquet" in text
     for said in ("lookback_bars=", "deflated", "worthless sets", "test from", "Out of sample, 6 tests", "Swept 9 sets"):
         assert said in text
-    table = pd.read_parquet(folder / "sweep-walk" / "results.parquet")
+    table = pd.read_parquet(folder / "a[b]" / "results.parquet")
     assert len(table) == 9
     assert {"momentum.lookback_bars", "position.enter_above", "sharpe", "deflated_sharpe"} <= set(table.columns)
-    assert len(pd.read_parquet(folder / "sweep-walk" / "walk_forward.parquet")) == 6
-    page = (folder / "sweep-walk" / "report.html").read_text()
+    assert len(pd.read_parquet(folder / "a[b]" / "walk_forward.parquet")) == 6
+    page = (folder / "a[b]" / "report.html").read_text()
     assert page.startswith("<!doctype html>")
     assert "default-src 'none'" in page
     assert db[SIGNALS].count_documents({}) == 0
