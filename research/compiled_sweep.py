@@ -58,7 +58,13 @@ def stretches_of(opens: Floats, closes: Floats) -> Stretches:
 
 
 def momentum_found(
-    bars: Stretches, lookbacks: Ints, enter_above: Floats, exit_below: Floats, costs: Costs, cash: float
+    bars: Stretches,
+    lookbacks: Ints,
+    enter_above: Floats,
+    exit_below: Floats,
+    costs: Costs,
+    cash: float,
+    threads: int | None,
 ) -> Floats:
     """Return what is found of each set of a momentum's look-back and thresholds, one row a set."""
 
@@ -66,11 +72,18 @@ def momentum_found(
         crossing_kernels.momentum_of(bars.closes, lookback, values)
         return values
 
-    return _thresholds_found(bars, factor, lookbacks, (enter_above, exit_below), costs, cash)
+    return _thresholds_found(bars, factor, lookbacks, (enter_above, exit_below), costs, cash, threads)
 
 
 def threshold_found(
-    bars: Stretches, factors: Floats, which: Ints, enter_above: Floats, exit_below: Floats, costs: Costs, cash: float
+    bars: Stretches,
+    factors: Floats,
+    which: Ints,
+    enter_above: Floats,
+    exit_below: Floats,
+    costs: Costs,
+    cash: float,
+    threads: int | None,
 ) -> Floats:
     """Return what is found of each set of a factor and thresholds, one row a set."""
 
@@ -78,10 +91,10 @@ def threshold_found(
         values: Floats = factors[row]
         return values
 
-    return _thresholds_found(bars, factor, which, (enter_above, exit_below), costs, cash)
+    return _thresholds_found(bars, factor, which, (enter_above, exit_below), costs, cash, threads)
 
 
-def positions_found(bars: Stretches, positions: Floats, costs: Costs, cash: float) -> Floats:
+def positions_found(bars: Stretches, positions: Floats, costs: Costs, cash: float, threads: int | None) -> Floats:
     """Return what is found of each position, one row a set; NaN for those with weights or wrong values."""
     found = np.zeros((len(positions), stretch_kernels.FOUND))
 
@@ -92,7 +105,7 @@ def positions_found(bars: Stretches, positions: Floats, costs: Costs, cash: floa
         else:
             stretch_kernels.follow(read_only(changes.at), *_arguments(bars, costs, cash), found[row])
 
-    _on_threads(follow, range(len(positions)))
+    _on_threads(follow, range(len(positions)), threads)
     return found
 
 
@@ -156,6 +169,7 @@ def _thresholds_found(
     thresholds: tuple[Floats, Floats],
     costs: Costs,
     cash: float,
+    threads: int | None,
 ) -> Floats:
     """Work out each factor once, on one thread, and all sets of it; `factor` may write into the array that it gets."""
     order = np.argsort(which, kind="stable")
@@ -178,7 +192,7 @@ def _thresholds_found(
             stretch_kernels.follow(read_only(at[:count]), *_arguments(bars, costs, cash), found[chosen])
         rooms.put(room)
 
-    _on_threads(follow, range(len(rows)))
+    _on_threads(follow, range(len(rows)), threads)
     unsorted = np.empty_like(found)
     unsorted[order] = found
     return unsorted
@@ -190,8 +204,12 @@ def _arguments(
     return bars.opens, bars.closes, bars.returns, bars.starts, bars.rows, costs.fee, costs.slippage, float(cash)
 
 
-def _on_threads(work: Callable[[int], None], numbers: Sequence[int]) -> None:
-    """Compiled code runs without Python's lock, so threads share the bars and use all processors."""
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for _ in threads.map(work, numbers):
+def _on_threads(work: Callable[[int], None], numbers: Sequence[int], threads: int | None) -> None:
+    """Compiled code runs without Python's lock, so threads share the bars, and None uses all processors."""
+    if threads == 1:
+        for number in numbers:
+            work(number)
+        return
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        for _ in pool.map(work, numbers):
             pass

@@ -59,6 +59,8 @@ class SweepSpec:
         The digest of what each choice of a source's parameters must give; what has none may give anything.
     plain : bool
         Run every node for each set, also where the shape of the graph allows a faster way to the same figures.
+    engine : str
+        Of the fast path, as for `threshold_figures`: one for all sets, whichever process evaluates them.
     """
 
     key: str
@@ -68,6 +70,7 @@ class SweepSpec:
     context: RunContext
     digests: Mapping[str, str]
     plain: bool = False
+    engine: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)

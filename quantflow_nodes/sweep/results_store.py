@@ -23,8 +23,8 @@ _RESULTS_A_READ = 10_000
 Values = tuple[Any, ...]
 
 
-def sweep_id_of(plan: SweepPlan, data_digest: str) -> str:
-    """Return what names a sweep: equal graphs, bars and versions give equal figures for equal sets.
+def sweep_id_of(plan: SweepPlan, data_digest: str, engine: str) -> str:
+    """Return what names a sweep: equal graphs, data, versions and engines give equal figures for equal sets.
 
     The values of the swept parameters are no part of it, so that a wider grid goes on from a narrower one.
     """
@@ -37,6 +37,7 @@ def sweep_id_of(plan: SweepPlan, data_digest: str) -> str:
         "target": plan.target,
         "data": data_digest,
         "versions": versions(),
+        "engine": engine,
     }
     return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()
 

@@ -1,8 +1,10 @@
 """A sweep gives for each set what a run gives, once, whichever way it is computed, and publishes nothing."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 from market import graph_text, write_walk
 from swept import GRID, PEEK, RUNS, same, same_splits, swept, walk_graph
@@ -17,6 +19,7 @@ from quantflow_nodes.sweep.fast_path import state_at, threshold_shape
 from quantflow_nodes.sweep.memo import Memo
 from quantflow_nodes.sweep.outcome import param_column
 from quantflow_nodes.workflow import run_graph
+from research import engine
 from research.metrics import YEAR_SECONDS
 from research.overfitting import expected_maximum_sharpe, probabilistic_sharpe
 from schemas.collections import SIGNAL_EXPORTS, SIGNALS, SWEEP_RESULTS, SWEEPS, WORKFLOW_RUNS, Store
@@ -208,6 +211,32 @@ def test_bars_that_change_under_a_sweep_are_noticed(walk: Store, settings: Setti
     spec = SweepSpec("key", type(graph)("walk", nodes), axes, "backtest", context, {key: "another"})
     with pytest.raises(QuantFlowError, match="has changed while the sweep ran"):
         Evaluator(spec).figures(((60,),), None)
+
+
+def test_one_engine_serves_all_sets(walk: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this process simulated before: to the last digit the same."""
+    before = swept(settings)
+    monkeypatch.setattr(engine._SIMULATED, "bars", engine.BARS_BEFORE_COMPILED)
+    pd.testing.assert_frame_equal(swept(settings, fresh=True).table, before.table, check_exact=True)
+    limit = engine.BARS_BEFORE_COMPILED
+    assert [engine.engine_for(bars) for bars in (limit, limit + 1)] == ["numpy", "compiled"]
+
+
+def test_compiled_sets_stay_on_the_thread_that_asks(walk: Store, settings: Settings) -> None:
+    """A sweep's threads are counted once: one of them opens no more for its own sets."""
+    graph = walk_graph()
+    nodes = {name: entry for name, entry in graph.nodes.items() if name != "export"}
+    axes = (("position", "enter_above"),)
+    context = RunContext(settings, "run", "walk", "", walk.command("hello")["localTime"])
+    spec = SweepSpec("key", type(graph)("walk", nodes), axes, "backtest", context, {}, engine="compiled")
+    begun: set[str] = set()
+    threading.setprofile(lambda *_: begun.add(threading.current_thread().name))
+    try:
+        found = Evaluator(spec).figures(((0.0,), (0.001,)), None)
+    finally:
+        threading.setprofile(None)
+    assert found[0]["trades"] > 0
+    assert not {name for name in begun if name.startswith("ThreadPoolExecutor")}
 
 
 def test_only_the_known_shape_is_fast() -> None:
