@@ -99,11 +99,9 @@ def run_sweep(
         splits = _splits(options, data)
         engine = _engine(evaluator, len(plan.grid.sets), data, splits)
         sweep_id = sweep_id_of(plan, data.digest, engine)
-        store = ResultsStore(db, plan, sweep_id)
+        store = ResultsStore(db, plan, sweep_id, replaces=options.fresh)
         key = f"{sweep_id}/{context.run_id}"
         adopt(evaluator, replace(evaluator.spec, key=key, digests=data.digests, engine=engine))
-        if options.fresh:
-            store.forget()
         store.begin(options.metric, str(options.walk_forward) if options.walk_forward else None, data.facts())
         log.info("sweep_started", graph=plan.graph.name, sweep_id=sweep_id, sets=len(plan.grid.sets))
         try:
@@ -141,7 +139,8 @@ class _Sweep:
     def run(self, splits: list[Split], cluster: Executor | None) -> SweepOutcome:
         """Evaluate what is missing, in all windows, and return what all of it says."""
         windows = _windows(splits)
-        self._known = self._store.done([_name(window) for window in windows])
+        if not self._options.fresh:
+            self._known = self._store.done([_name(window) for window in windows])
         wanted = {(_name(window), own) for window in windows for own in self._ids}
         reused = len(wanted & self._known.keys())
         settings, is_fast = self._evaluator.spec.context.settings, self._evaluator.is_fast

@@ -131,6 +131,17 @@ def test_a_wider_grid_goes_on_from_a_narrower_one(walk: Store, settings: Setting
     assert swept(settings, ["momentum.lookback_bars=20,60"]).computed == 2
 
 
+def test_fresh_replaces_what_it_computes(walk: Store, settings: Settings) -> None:
+    """Other sets and windows of the same sweep stay as they are."""
+    swept(settings, ["momentum.lookback_bars=10,20"], walk_forward="24h:12h")
+    walk[SWEEP_RESULTS].update_many({}, {"$set": {"figures.sharpe": 99.0}})
+    stored = walk[SWEEP_RESULTS].count_documents({})
+    swept(settings, ["momentum.lookback_bars=20"], fresh=True)
+    assert walk[SWEEP_RESULTS].count_documents({}) == stored
+    assert walk[SWEEP_RESULTS].count_documents({"figures.sharpe": 99.0}) == stored - 1
+    assert walk[SWEEP_RESULTS].count_documents({"split": "all", "figures.sharpe": 99.0}) == 1
+
+
 def test_a_sweep_that_fails_keeps_what_it_has(walk: Store, settings: Settings) -> None:
     """The set is named, the sweep is marked, and goes on from there."""
     graph = walk_graph(**PEEK)
