@@ -18,6 +18,8 @@ from schemas.errors import InputError
 if TYPE_CHECKING:
     from research.compiled_sweep import Stretches
 
+_STRETCHES_BYTES_A_BAR = 16
+
 
 @dataclass(frozen=True, eq=False)
 class SweepBars:
@@ -52,6 +54,11 @@ class SweepBars:
             names = ", ".join(block.symbol for block in checked.blocks)
             raise InputError(f"A sweep needs the bars of one symbol, found {names}. Sweep each symbol by itself.")
         return cls(checked, checked.prices("open"), checked.prices("close"), checked.ticks)
+
+    @property
+    def memory_bytes(self) -> int:
+        """How much the bars hold, with what compiled sweeps keep beside them once they have asked."""
+        return int(self.checked.frame.memory_usage().sum()) + _STRETCHES_BYTES_A_BAR * len(self.closes)
 
     @cached_property
     def stretches(self) -> "Stretches":
