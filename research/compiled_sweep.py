@@ -17,7 +17,8 @@ from research.drawdown import Drawdown
 from research.fills import Costs
 from research.metrics import CurveSums, sums_figures
 from research.moments import ReturnMoments
-from research.set_figures import SetFigures, shape_of
+from research.overfitting import shape_of
+from research.set_figures import SetFigures
 
 SURE = 0.01
 """Share of the squared returns that their deviations from the mean must be at least for all digits to be sure: below,
