@@ -103,27 +103,40 @@ def test_a_mistake_is_a_sentence(tmp_path: Path, arguments: list[str], said: str
         CliRunner().invoke(app, [str(path), *arguments], catch_exceptions=False)
 
 
-@pytest.mark.parametrize(("end", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
-def test_a_sweep_that_was_ended_goes_on(folder: Path, settings: Settings, db: Store, end: int, code: int) -> None:
-    """Killed or interrupted in the middle: what was stored is not computed again; the whole is as if never ended.
+def ended_by(end: int, db: Store) -> tuple[int | None, str]:
+    """Run the slow sweep until it has stored something more, and end it; its exit code, and what it said."""
+    before = db[SWEEP_RESULTS].count_documents({})
+    command = [QUANTFLOW, "sweep", "walk.yaml", "--workers", "1", "--grid", SLOW_GRID, "--no-report"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
+        while db[SWEEP_RESULTS].count_documents({}) == before and running.poll() is None:
+            time.sleep(0.01)
+        running.send_signal(end)
+        _, said = running.communicate(timeout=60)
+    return running.returncode, said
+
+
+def states(db: Store) -> dict[int, str]:
+    """The state of each sweep by how many sets it has."""
+    return {sweep["sets"]: sweep["state"] for sweep in db[SWEEPS].find({})}
+
+
+def test_a_sweep_that_was_ended_goes_on(folder: Path, settings: Settings, db: Store) -> None:
+    """Killed, then interrupted: what was stored is not computed again; the whole is as if never ended.
 
     After a kill nobody writes the end: the next sweep of any graph does.
     """
     (folder / "slow.py").write_text(SLOW)
     (folder / "walk.yaml").write_text(graph_text().replace("type: factor", "type: slow:Slow"))
-    command = [QUANTFLOW, "sweep", "walk.yaml", "--workers", "1", "--grid", SLOW_GRID, "--no-report"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
-        while db[SWEEP_RESULTS].count_documents({}) == 0 and running.poll() is None:
-            time.sleep(0.01)
-        running.send_signal(end)
-        _, said = running.communicate(timeout=60)
-    kept = db[SWEEP_RESULTS].count_documents({})
-    assert running.returncode == code
-    assert 0 < kept < 31
-    assert end == signal.SIGKILL or "run it again to go on" in said
+    assert ended_by(signal.SIGKILL, db)[0] == -signal.SIGKILL
+    killed = db[SWEEP_RESULTS].count_documents({})
     swept(settings, ["momentum.lookback_bars=20"])
-    ended = {sweep["sets"]: sweep["state"] for sweep in db[SWEEPS].find({})}
-    assert ended == {31: "interrupted", 1: "succeeded"}
+    assert states(db) == {31: "interrupted", 1: "succeeded"}
+    code, said = ended_by(signal.SIGINT, db)
+    assert code == 130
+    assert "run it again to go on" in said
+    assert states(db)[31] == "interrupted"
+    kept = db[SWEEP_RESULTS].count_documents({}) - 1
+    assert 0 < killed < kept < 31
     graph = load_graph(folder / "walk.yaml")
     again = swept(settings, [SLOW_GRID], graph)
     assert (again.reused, again.computed) == (kept, 31 - kept)
