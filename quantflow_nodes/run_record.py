@@ -17,7 +17,7 @@ from schemas.documents import LiveProgress, NodeRun, NodeState, RunState, Workfl
 from schemas.mongo import server_time, signed_in_user
 from schemas.secrets import without_secrets
 
-_PACKAGES = ("quantflow", "numpy", "pandas", "ta-lib", "pymongo", "pydantic")
+_PACKAGES = ("quantflow", "numpy", "pandas", "numba", "ta-lib", "pymongo", "pydantic")
 
 
 class RunRecord:
@@ -117,13 +117,13 @@ class RunRecord:
         self._db[WORKFLOW_RUNS].update_one(self._key, {"$set": present})
 
 
-def close_abandoned_runs(db: Store) -> int:
-    """Mark the runs of this host whose process has died as interrupted, and return how many there were."""
-    running = db[WORKFLOW_RUNS].find({"state": "running"}, {"run_id": 1, "host": 1, "pid": 1})
-    dead = [run["run_id"] for run in running if has_died(run)]
-    if dead:
-        change = {"$set": {"state": "interrupted", "error": "The process ended before the run did."}}
-        db[WORKFLOW_RUNS].update_many({"run_id": {"$in": dead}}, change)
+def close_abandoned_runs(db: Store, collection: str = WORKFLOW_RUNS) -> int:
+    """Mark the runs (or sweeps) of this host whose process has died as interrupted; return how many there were."""
+    running = db[collection].find({"state": "running"}, {"state": 1, "host": 1, "pid": 1})
+    dead = [run for run in running if has_died(run)]
+    change = {"$set": {"state": "interrupted", "error": "The process ended before the run did."}}
+    for run in dead:  # by all that was found: a sweep may have been begun again since, in the same document
+        db[collection].update_one(run, change)
     return len(dead)
 
 

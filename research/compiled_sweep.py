@@ -18,7 +18,8 @@ from research.factors import kernels
 from research.fills import Costs
 from research.metrics import CurveSums, sums_figures
 from research.moments import ReturnMoments
-from research.set_figures import SetFigures, shape_of
+from research.overfitting import shape_of
+from research.set_figures import SetFigures
 
 SURE = 0.01
 """Share of the squared returns that their deviations from the mean must be at least for all digits to be sure: below,
@@ -59,7 +60,13 @@ def stretches_of(opens: Floats, closes: Floats) -> Stretches:
 
 
 def momentum_found(
-    bars: Stretches, lookbacks: Ints, enter_above: Floats, exit_below: Floats, costs: Costs, cash: float
+    bars: Stretches,
+    lookbacks: Ints,
+    enter_above: Floats,
+    exit_below: Floats,
+    costs: Costs,
+    cash: float,
+    threads: int | None,
 ) -> Floats:
     """Return what is found of each set of a momentum's look-back and thresholds, one row a set."""
 
@@ -67,11 +74,18 @@ def momentum_found(
         kernels.change(bars.closes, lookback, values)
         return values
 
-    return _thresholds_found(bars, factor, lookbacks, (enter_above, exit_below), costs, cash)
+    return _thresholds_found(bars, factor, lookbacks, (enter_above, exit_below), costs, cash, threads)
 
 
 def threshold_found(
-    bars: Stretches, factors: Floats, which: Ints, enter_above: Floats, exit_below: Floats, costs: Costs, cash: float
+    bars: Stretches,
+    factors: Floats,
+    which: Ints,
+    enter_above: Floats,
+    exit_below: Floats,
+    costs: Costs,
+    cash: float,
+    threads: int | None,
 ) -> Floats:
     """Return what is found of each set of a factor and thresholds, one row a set."""
 
@@ -79,10 +93,10 @@ def threshold_found(
         values: Floats = factors[row]
         return values
 
-    return _thresholds_found(bars, factor, which, (enter_above, exit_below), costs, cash)
+    return _thresholds_found(bars, factor, which, (enter_above, exit_below), costs, cash, threads)
 
 
-def positions_found(bars: Stretches, positions: Floats, costs: Costs, cash: float) -> Floats:
+def positions_found(bars: Stretches, positions: Floats, costs: Costs, cash: float, threads: int | None) -> Floats:
     """Return what is found of each position, one row a set; NaN for those with weights or wrong values."""
     found = np.zeros((len(positions), stretch_kernels.FOUND))
 
@@ -93,7 +107,7 @@ def positions_found(bars: Stretches, positions: Floats, costs: Costs, cash: floa
         else:
             stretch_kernels.follow(read_only(changes.at), *_arguments(bars, costs, cash), found[row])
 
-    _on_threads(follow, range(len(positions)))
+    _on_threads(follow, range(len(positions)), threads)
     return found
 
 
@@ -157,6 +171,7 @@ def _thresholds_found(
     thresholds: tuple[Floats, Floats],
     costs: Costs,
     cash: float,
+    threads: int | None,
 ) -> Floats:
     """Work out each factor once, on one thread, and all sets of it; `factor` may write into the array that it gets."""
     order = np.argsort(which, kind="stable")
@@ -179,7 +194,7 @@ def _thresholds_found(
             stretch_kernels.follow(read_only(at[:count]), *_arguments(bars, costs, cash), found[chosen])
         rooms.put(room)
 
-    _on_threads(follow, range(len(rows)))
+    _on_threads(follow, range(len(rows)), threads)
     unsorted = np.empty_like(found)
     unsorted[order] = found
     return unsorted
@@ -191,8 +206,12 @@ def _arguments(
     return bars.opens, bars.closes, bars.returns, bars.starts, bars.rows, costs.fee, costs.slippage, float(cash)
 
 
-def _on_threads(work: Callable[[int], None], numbers: Sequence[int]) -> None:
-    """Compiled code runs without Python's lock, so threads share the bars and use all processors."""
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for _ in threads.map(work, numbers):
+def _on_threads(work: Callable[[int], None], numbers: Sequence[int], threads: int | None) -> None:
+    """Compiled code runs without Python's lock, so threads share the bars, and None uses all processors."""
+    if threads == 1:
+        for number in numbers:
+            work(number)
+        return
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        for _ in pool.map(work, numbers):
             pass

@@ -61,6 +61,11 @@ def is_compiled(name: str, bars: int) -> bool:
     return name == "compiled" or (name == "auto" and _SIMULATED.passed_limit(bars))
 
 
+def engine_for(bars: int) -> str:
+    """Return the engine of work that simulates `bars` bars in all, whatever this process has simulated before."""
+    return "compiled" if bars > BARS_BEFORE_COMPILED else "numpy"
+
+
 class _Simulated:
     """Counts the bars that this process simulated without saying how."""
 

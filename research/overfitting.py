@@ -52,14 +52,22 @@ def return_shape(equity: Floats) -> ReturnShape:
     """Return the shape of the returns E_i / E_i-1 − 1 of an equity curve of positive values, one a bar."""
     if len(equity) < 3:
         return ReturnShape(max(len(equity) - 1, 0), math.nan, math.nan)
-    off = equity[1:] / equity[:-1]
-    off -= off.mean()
-    squared = off * off
-    second = float(squared.mean())
-    if second == 0:
-        return ReturnShape(len(off), math.nan, math.nan)
-    third, fourth = float((squared * off).mean()), float((squared * squared).mean())
-    return ReturnShape(len(off), third / second**1.5, fourth / second**2)
+    away = equity[1:] / equity[:-1]
+    away -= 1.0
+    away -= away.mean()
+    square = away * away
+    away *= square
+    cubes, squares = float(away.sum()), float(square.sum())
+    square *= square
+    return ReturnShape(len(away), *shape_of(squares, cubes, float(square.sum()), len(away)))
+
+
+def shape_of(squares: float, cubes: float, fourths: float, returns: int) -> tuple[float, float]:
+    """Return skewness and kurtosis from the sums of (r − mean)², (r − mean)³ and (r − mean)⁴."""
+    if returns < 2 or squares == 0.0:
+        return math.nan, math.nan
+    variance = squares / returns
+    return cubes / returns / variance**1.5, fourths / returns / variance**2
 
 
 def expected_maximum_sharpe(trials: int, variance: float) -> float:

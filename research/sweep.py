@@ -18,6 +18,8 @@ from schemas.errors import InputError
 if TYPE_CHECKING:
     from research.compiled_sweep import Stretches
 
+_STRETCHES_BYTES_A_BAR = 16
+
 
 @dataclass(frozen=True, eq=False)
 class SweepBars:
@@ -52,6 +54,11 @@ class SweepBars:
             names = ", ".join(block.symbol for block in checked.blocks)
             raise InputError(f"A sweep needs the bars of one symbol, found {names}. Sweep each symbol by itself.")
         return cls(checked, checked.prices("open"), checked.prices("close"), checked.ticks)
+
+    @property
+    def memory_bytes(self) -> int:
+        """How much the bars hold, with what compiled sweeps keep beside them once they have asked."""
+        return int(self.checked.frame.memory_usage().sum()) + _STRETCHES_BYTES_A_BAR * len(self.closes)
 
     @cached_property
     def stretches(self) -> "Stretches":
@@ -104,7 +111,12 @@ class SweepFigures:
 
 
 def position_figures(
-    bars: SweepBars, position: Floats, costs: Costs, initial_cash: float, engine: str = "auto"
+    bars: SweepBars,
+    position: Floats,
+    costs: Costs,
+    initial_cash: float,
+    engine: str = "auto",
+    threads: int | None = None,
 ) -> SweepFigures:
     """Return the figures of each position, those of `simulate_long_flat`.
 
@@ -119,6 +131,8 @@ def position_figures(
         Cash of each set at the start, in quote currency.
     engine : str
         As for `simulate_long_flat`; here each set's bars count.
+    threads : int, optional
+        How many threads compiled code works on, as many as there are processors by default; 1 is the caller's own.
 
     Raises
     ------
@@ -131,7 +145,7 @@ def position_figures(
         return SweepFigures.of(_plain_figures(bars, iter(positions), costs, initial_cash))
     from research.compiled_sweep import positions_found
 
-    found = positions_found(bars.stretches, positions, costs, initial_cash)
+    found = positions_found(bars.stretches, positions, costs, initial_cash, threads)
     return _compiled_figures(bars, found, lambda chosen: positions[chosen], costs, initial_cash)
 
 
@@ -144,6 +158,7 @@ def threshold_figures(
     costs: Costs,
     initial_cash: float,
     engine: str = "auto",
+    threads: int | None = None,
 ) -> SweepFigures:
     """Return the figures of each set whose position is 1 above `enter_above`, 0 below `exit_below`, else as it was.
 
@@ -156,7 +171,7 @@ def threshold_figures(
         The row of `factors` that each set uses.
     enter_above, exit_below : array, shape (sets,)
         The thresholds of each set; `exit_below` may not lie above `enter_above`.
-    costs, initial_cash, engine
+    costs, initial_cash, engine, threads
         As for `position_figures`.
 
     Raises
@@ -179,7 +194,7 @@ def threshold_figures(
         return SweepFigures.of(_plain_figures(bars, map(position, range(len(chosen))), costs, initial_cash))
     from research.compiled_sweep import threshold_found
 
-    found = threshold_found(bars.stretches, rows, chosen, enter, leave, costs, initial_cash)
+    found = threshold_found(bars.stretches, rows, chosen, enter, leave, costs, initial_cash, threads)
     return _compiled_figures(bars, found, position, costs, initial_cash)
 
 
@@ -191,6 +206,7 @@ def momentum_figures(
     costs: Costs,
     initial_cash: float,
     engine: str = "auto",
+    threads: int | None = None,
 ) -> SweepFigures:
     """Return the figures of each set that trades the factor `momentum` by thresholds, as `threshold_figures` does.
 
@@ -199,7 +215,7 @@ def momentum_figures(
     bars : SweepBars
     lookback_bars : array of int, shape (sets,)
         Bars that each set's momentum looks back, at least 1 and fewer than there are bars.
-    enter_above, exit_below, costs, initial_cash, engine
+    enter_above, exit_below, costs, initial_cash, engine, threads
         As for `threshold_figures`.
 
     Raises
@@ -222,7 +238,7 @@ def momentum_figures(
         return SweepFigures.of(_plain_figures(bars, map(position, range(len(lookbacks))), costs, initial_cash))
     from research.compiled_sweep import momentum_found
 
-    found = momentum_found(bars.stretches, lookbacks, enter, leave, costs, initial_cash)
+    found = momentum_found(bars.stretches, lookbacks, enter, leave, costs, initial_cash, threads)
     return _compiled_figures(bars, found, position, costs, initial_cash)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from quantflow_nodes.commands.arguments import AsJson, Changes, GraphPath
 from quantflow_nodes.commands.console import out, print_json, summary_table
@@ -60,7 +61,7 @@ def run(
             out.print(summary_table(f"{name} ({node['type']})", node["summary"]))
             out.print()
     for path in finished.reports:
-        out.print(f"Report: {path}")
+        out.print(f"Report: {escape(str(path))}", soft_wrap=True)
     out.print(f"Run {finished.result.context.run_id} of {plan.graph.name} succeeded in {seconds:.1f} s.")
 
 

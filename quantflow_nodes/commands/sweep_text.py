@@ -31,6 +31,7 @@ def outcome_object(outcome: SweepOutcome, files: list[Path], seconds: float) -> 
         "expected_maximum_sharpe": plain_value(outcome.expected_maximum_sharpe),
         "best": _records(outcome.best(MOST_ROWS)),
         "open_gaps": [str(gap) for gap in outcome.data.gaps],
+        "not_comparable": list(outcome.data.unknown),
         "files": [str(path) for path in files],
         "seconds": round(seconds, 3),
     }
@@ -45,8 +46,8 @@ def outcome_object(outcome: SweepOutcome, files: list[Path], seconds: float) -> 
 
 def print_outcome(outcome: SweepOutcome, files: list[Path], seconds: float) -> None:
     """Print the best sets, the walk-forward, and what has to be known to read them."""
-    for gap in outcome.data.gaps:
-        out.print(f"[yellow]Open gap:[/yellow] {gap}.", soft_wrap=True)
+    for line in outcome.told_of_data():
+        out.print(f"[yellow]{escape(line)}[/yellow]", soft_wrap=True)
     for line in outcome.plan.left_out:
         out.print(f"Left out: {escape(line)}", soft_wrap=True)
     if outcome.too_few:
@@ -59,7 +60,7 @@ def print_outcome(outcome: SweepOutcome, files: list[Path], seconds: float) -> N
         out.print(outcome.stitched_sentence())
     out.print()
     for path in files:
-        out.print(f"Written: {path}", soft_wrap=True)
+        out.print(f"Written: {escape(str(path))}", soft_wrap=True)
     kept = f"; {outcome.reused:,} of its backtests were stored before" if outcome.reused else ""
     out.print(f"Swept {len(outcome.table):,} sets of {outcome.plan.graph.name} in {seconds:.1f} s{kept}.")
 

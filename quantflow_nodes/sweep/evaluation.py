@@ -1,17 +1,15 @@
 """Evaluates parameter sets in one process: nodes run once for each choice of the parameters that reach them."""
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from quantflow_nodes.graph import Graph
-from quantflow_nodes.node import Params, Ports, RunContext, TooFewBarsError
+from quantflow_nodes.node import Params, Ports, RunContext, TooFewBarsError, port_type
 from quantflow_nodes.nodes.read_bars import ReadBars
 from quantflow_nodes.plan import PlannedNode, plan_graph
 from quantflow_nodes.ports import Bars, Position, SymbolFrame
@@ -20,6 +18,7 @@ from quantflow_nodes.sweep.fast_path import ThresholdShape, threshold_shape
 from quantflow_nodes.sweep.figures import Figures, figures_of
 from quantflow_nodes.sweep.grid import value_key
 from quantflow_nodes.sweep.memo import Memo
+from quantflow_nodes.sweep.origins import outputs_digest
 from quantflow_nodes.sweep.windows import Window, rows_from, rows_until
 from research.backtest import BacktestResult
 from schemas.errors import InputError, QuantFlowError
@@ -57,9 +56,11 @@ class SweepSpec:
     context : RunContext
         What nodes are lent; its time is the same in all processes.
     digests : mapping of str to str
-        The digest of the bars that each choice of a read_bars node's parameters must give.
+        The digest of what each choice of a source's parameters must give; what has none may give anything.
     plain : bool
         Run every node for each set, also where the shape of the graph allows a faster way to the same figures.
+    engine : str
+        Of the fast path, as for `threshold_figures`: one for all sets, whichever process evaluates them.
     """
 
     key: str
@@ -69,6 +70,7 @@ class SweepSpec:
     context: RunContext
     digests: Mapping[str, str]
     plain: bool = False
+    engine: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +136,21 @@ class Evaluator:
         return bars
 
     @property
+    def origins(self) -> list[str]:
+        """The nodes without sources: all that a graph computes comes from what they give."""
+        return [name for name, node in self.plan.nodes.items() if not node.sources]
+
+    @property
     def readers(self) -> list[str]:
         """The read_bars nodes."""
         return [name for name, node in self.plan.nodes.items() if isinstance(node.node, ReadBars)]
 
     def traded_frame(self, values: Values) -> SymbolFrame:
-        """Return the first frame that flows into the node that judges: the bars it trades."""
-        for source in self._target.sources.values():
+        """Return the bars that flow into the node that judges; of a node that takes none, the first frame."""
+        takes = self._target.node.inputs_model
+        for _, source in sorted(
+            self._target.sources.items(), key=lambda item: not issubclass(port_type(takes, item[0]), Bars)
+        ):
             frame = getattr(self.outputs(source.node, values, None), source.output)
             if isinstance(frame, SymbolFrame):
                 return frame
@@ -199,10 +209,9 @@ class Evaluator:
 
     def _check_digest(self, node: PlannedNode, values: Values, outputs: Ports) -> None:
         wanted = self.spec.digests.get(repr(self.key_of(node.name, values)))
-        if wanted is not None and bars_digest(outputs.bars) != wanted:  # type: ignore[attr-defined]
+        if wanted is not None and outputs_digest(outputs) != wanted:
             raise SetFailedError(
-                f"The bars that {node.name} reads have changed while the sweep ran. Run it again over those that are "
-                "stored now.",
+                f"What {node.name} reads has changed while the sweep ran. Run it again over what is there now.",
                 InputError.exit_code,
             )
 
@@ -212,16 +221,6 @@ class Evaluator:
             own = {number for number, (owner, _) in enumerate(self.spec.axes) if owner == name}
             reached[name] = own.union(*(reached[source.node] for source in node.sources.values()))
         return {name: tuple(sorted(numbers)) for name, numbers in reached.items()}
-
-
-def bars_digest(bars: SymbolFrame) -> str:
-    """Return SHA-256 of bars, in hex: of their symbols, times and numbers."""
-    digest = hashlib.sha256("\n".join(bars.symbols).encode())
-    for part in (bars.symbol_starts, bars.times_ms):
-        digest.update(np.ascontiguousarray(part).tobytes())
-    for column in Bars.columns:
-        digest.update(np.ascontiguousarray(bars.data[column].to_numpy(np.float64)).tobytes())
-    return digest.hexdigest()
 
 
 def _cut(name: str, outputs: Ports, window: Window) -> Ports:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _ABOVE_ALL = float(np.finfo(np.float64).max)
 _BLOCK = 256
+_THREADS = 1  # tasks run side by side already, on as many threads as the sweep was given
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,9 @@ class ThresholdShape:
         if not isinstance(costs, BacktestParams):
             return None
         paid = Costs(costs.fee_bps / BPS, costs.slippage_bps / BPS)
-        swept = threshold_figures(prepared, rows, which, enter, leave, paid, costs.initial_cash)
+        swept = threshold_figures(
+            prepared, rows, which, enter, leave, paid, costs.initial_cash, evaluator.spec.engine, _THREADS
+        )
         return [figures_at(swept, number) for number in range(len(sets))]
 
 

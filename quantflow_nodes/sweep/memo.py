@@ -64,5 +64,5 @@ def size_of(value: Any) -> int:
     if isinstance(value, Ports):
         return sum(size_of(getattr(value, port)) for port in type(value).model_fields)
     if isinstance(value, SweepBars):
-        return int(value.checked.frame.memory_usage().sum())
+        return value.memory_bytes
     return int(value.data.memory_usage().sum()) if isinstance(value, SymbolFrame) else 0

@@ -107,6 +107,16 @@ class SweepOutcome:
         """The annual Sharpe ratio that the best of so many worthless sets would show."""
         return self.deflation.expected_maximum * math.sqrt(YEAR_SECONDS / self.bar_s)
 
+    def told_of_data(self) -> list[str]:
+        """Say what a reader must know of the data: its gaps, and why nothing was reused."""
+        told = [f"Open gap: {gap}." for gap in self.data.gaps]
+        if self.data.unknown:
+            told.append(
+                f"Nobody can tell whether what comes from {' and '.join(self.data.unknown)} is what it was before: "
+                "every set was computed afresh."
+            )
+        return told
+
     def param_names(self) -> dict[str, str]:
         """Return each parameter's short name, or its full one where two nodes have one of that name."""
         short = [axis.param for axis in self.plan.grid.axes]

@@ -55,7 +55,7 @@ def _facts(outcome: SweepOutcome, first: dict[str, Any]) -> dict[str, str]:
 
 
 def _warnings(outcome: SweepOutcome) -> list[str]:
-    found = [f"Open gap: {gap}." for gap in outcome.data.gaps]
+    found = outcome.told_of_data()
     found += [f"Left out: {line}" for line in outcome.plan.left_out]
     if outcome.too_few:
         found.append(f"{outcome.too_few:,} sets had too few bars and have no figures.")

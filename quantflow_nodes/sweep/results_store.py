@@ -10,7 +10,7 @@ import orjson
 from pymongo import UpdateOne
 
 from quantflow_nodes.process_identity import own_identity
-from quantflow_nodes.run_record import versions
+from quantflow_nodes.run_record import close_abandoned_runs, versions
 from quantflow_nodes.sweep.figures import FIGURES, Figures
 from quantflow_nodes.sweep.sweep_plan import SweepPlan
 from schemas.collections import SWEEP_RESULTS, SWEEPS, Store
@@ -23,8 +23,8 @@ _RESULTS_A_READ = 10_000
 Values = tuple[Any, ...]
 
 
-def sweep_id_of(plan: SweepPlan, data_digest: str) -> str:
-    """Return what names a sweep: equal graphs, bars and versions give equal figures for equal sets.
+def sweep_id_of(plan: SweepPlan, data_digest: str, engine: str) -> str:
+    """Return what names a sweep: equal graphs, data, versions and engines give equal figures for equal sets.
 
     The values of the swept parameters are no part of it, so that a wider grid goes on from a narrower one.
     """
@@ -37,15 +37,17 @@ def sweep_id_of(plan: SweepPlan, data_digest: str) -> str:
         "target": plan.target,
         "data": data_digest,
         "versions": versions(),
+        "engine": engine,
     }
     return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 class ResultsStore:
-    """The documents of one sweep."""
+    """The documents of one sweep; with `replaces`, what is written takes the place of what is stored already."""
 
-    def __init__(self, db: Store, plan: SweepPlan, sweep_id: str) -> None:
+    def __init__(self, db: Store, plan: SweepPlan, sweep_id: str, *, replaces: bool) -> None:
         self._db, self._plan, self.sweep_id = db, plan, sweep_id
+        self._operator = "$set" if replaces else "$setOnInsert"
 
     def begin(
         self,
@@ -53,7 +55,8 @@ class ResultsStore:
         walk_forward: str | None,
         data: Mapping[str, Any],
     ) -> None:
-        """Write the sweep as it begins now."""
+        """Write the sweep as it begins now, and mark those whose process has died as interrupted."""
+        close_abandoned_runs(self._db, SWEEPS)
         plan = self._plan
         sweep = Sweep(
             sweep_id=self.sweep_id,
@@ -80,10 +83,6 @@ class ResultsStore:
             fields["error"] = without_secrets(error)
         self._db[SWEEPS].update_one({"sweep_id": self.sweep_id}, {"$set": fields})
 
-    def forget(self) -> int:
-        """Delete the sweep's results, and return how many there were."""
-        return self._db[SWEEP_RESULTS].delete_many({"sweep_id": self.sweep_id}).deleted_count
-
     def done(self, splits: Sequence[str]) -> dict[tuple[str, str], Figures]:
         """Return the figures that are stored for some splits, by split and set."""
         found = self._db[SWEEP_RESULTS].find(
@@ -94,7 +93,7 @@ class ResultsStore:
         return {(one["split"], one["set_id"]): _read(one["figures"]) for one in found}
 
     def write(self, split: str, sets: Iterable[tuple[Values, Figures]], now: datetime) -> None:
-        """Store the figures of some sets; what is stored already stays as it is."""
+        """Store the figures of some sets; what is stored already stays as it is, unless it is replaced."""
         updates = []
         for values, figures in sets:
             result = SweepResult(
@@ -106,7 +105,7 @@ class ResultsStore:
                 computed_at=now,
             ).to_mongo()
             key = {name: result.pop(name) for name in ("sweep_id", "split", "set_id")}
-            updates.append(UpdateOne(key, {"$setOnInsert": result}, upsert=True))
+            updates.append(UpdateOne(key, {self._operator: result}, upsert=True))
         if updates:
             self._db[SWEEP_RESULTS].bulk_write(updates, ordered=False)
 

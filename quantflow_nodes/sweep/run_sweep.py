@@ -13,14 +13,16 @@ from pymongo.errors import PyMongoError
 
 from quantflow_nodes.node import RunContext, TooFewBarsError
 from quantflow_nodes.sweep.evaluation import Evaluator, SweepSpec, Task, adopt, evaluate
+from quantflow_nodes.sweep.fast_path import threshold_shape
 from quantflow_nodes.sweep.figures import Figures, check_metric
 from quantflow_nodes.sweep.outcome import SplitOutcome, SweepOutcome, results_table
 from quantflow_nodes.sweep.results_store import ResultsStore, sweep_id_of
 from quantflow_nodes.sweep.sweep_data import SweepData, read_data
 from quantflow_nodes.sweep.sweep_plan import SweepPlan
 from quantflow_nodes.sweep.walk_forward import Traced, choose, stitch, trace
-from quantflow_nodes.sweep.windows import ALL, Split, WalkForward, Window
+from quantflow_nodes.sweep.windows import ALL, Split, WalkForward, Window, bars_in
 from quantflow_nodes.sweep.workers import local_pool, results_of
+from research.engine import engine_for
 from schemas.collections import Store
 from schemas.errors import InputError
 from schemas.mongo import open_database, serve, server_time
@@ -94,15 +96,16 @@ def run_sweep(
                 "A walk-forward needs the same bars for all sets, but the grid changes which are read. Take "
                 f"{', '.join(data.varies)} out of it."
             )
-        sweep_id = sweep_id_of(plan, data.digest)
-        store = ResultsStore(db, plan, sweep_id)
-        adopt(evaluator, replace(evaluator.spec, key=f"{sweep_id}/{context.run_id}", digests=data.digests))
-        if options.fresh:
-            store.forget()
+        splits = _splits(options, data)
+        engine = _engine(evaluator, len(plan.grid.sets), data, splits)
+        sweep_id = sweep_id_of(plan, data.digest, engine)
+        store = ResultsStore(db, plan, sweep_id, replaces=options.fresh)
+        key = f"{sweep_id}/{context.run_id}"
+        adopt(evaluator, replace(evaluator.spec, key=key, digests=data.digests, engine=engine))
         store.begin(options.metric, str(options.walk_forward) if options.walk_forward else None, data.facts())
         log.info("sweep_started", graph=plan.graph.name, sweep_id=sweep_id, sets=len(plan.grid.sets))
         try:
-            outcome = _Sweep(db, plan, options, evaluator, data, store, observe).run(cluster)
+            outcome = _Sweep(db, plan, options, evaluator, data, store, observe).run(splits, cluster)
         except BaseException as error:
             with suppress(PyMongoError):  # MongoDB may be what failed
                 store.ended("failed" if isinstance(error, Exception) else "interrupted", str(error) or None)
@@ -133,11 +136,11 @@ class _Sweep:
         self._known: dict[tuple[str, str], Figures] = {}
         self._computed = 0
 
-    def run(self, cluster: Executor | None) -> SweepOutcome:
+    def run(self, splits: list[Split], cluster: Executor | None) -> SweepOutcome:
         """Evaluate what is missing, in all windows, and return what all of it says."""
-        splits = self._splits()
-        windows = [None, *dict.fromkeys(split.train for split in splits)]
-        self._known = self._store.done([_name(window) for window in windows])
+        windows = _windows(splits)
+        if not self._options.fresh:
+            self._known = self._store.done([_name(window) for window in windows])
         wanted = {(_name(window), own) for window in windows for own in self._ids}
         reused = len(wanted & self._known.keys())
         settings, is_fast = self._evaluator.spec.context.settings, self._evaluator.is_fast
@@ -163,10 +166,6 @@ class _Sweep:
             data=self._data,
             bar_s=self._bar_s,
         )
-
-    def _splits(self) -> list[Split]:
-        walk_forward, opens_ms = self._options.walk_forward, np.unique(self._data.frame.times_ms)
-        return [] if walk_forward is None else walk_forward.splits(opens_ms, int(self._bar_s * 1000))
 
     def _tasks(self, windows: Sequence[Window | None], count: int, workers: int) -> list[Task]:
         """Return what is not known, cut so that every worker has some of it; sets that share nodes side by side."""
@@ -216,6 +215,26 @@ class _Sweep:
 
     def _figures(self, window: Window | None) -> list[Figures]:
         return [self._known[_name(window), own] for own in self._ids]
+
+
+def _splits(options: SweepOptions, data: SweepData) -> list[Split]:
+    if options.walk_forward is None:
+        return []
+    return options.walk_forward.splits(np.unique(data.frame.times_ms), data.frame.timeframe.seconds * 1000)
+
+
+def _windows(splits: Sequence[Split]) -> list[Window | None]:
+    """Return the windows in which every set is evaluated; None is all bars."""
+    return [None, *dict.fromkeys(split.train for split in splits)]
+
+
+def _engine(evaluator: Evaluator, sets: int, data: SweepData, splits: Sequence[Split]) -> str:
+    """Return the engine of all sets: sums differ in the last digits between two, and then the best of equals would."""
+    if threshold_shape(evaluator.plan, evaluator.spec.target) is None:
+        return "auto"  # each backtest is a node's own
+    opens_ms = np.unique(data.frame.times_ms)
+    bars = sum(data.bars if window is None else bars_in(opens_ms, window) for window in _windows(splits))
+    return engine_for(sets * bars)
 
 
 def _name(window: Window | None) -> str:

@@ -1,26 +1,31 @@
-"""Reads the bars of a sweep once, before anything runs: what tells them from others, their range and their gaps."""
+"""Reads the data of a sweep once, before anything runs: what tells it from other data, its bars and their gaps."""
 
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from quantflow_nodes.node import TooFewBarsError
 from quantflow_nodes.ports import Bars, Gap, SymbolFrame
-from quantflow_nodes.sweep.evaluation import Evaluator, bars_digest
+from quantflow_nodes.sweep.evaluation import Evaluator, SetFailedError, Values
 from quantflow_nodes.sweep.grid import Grid
+from quantflow_nodes.sweep.origins import NoDigestError, code_digests, outputs_digest
 from schemas.errors import GraphError, InputError
 
 
 @dataclass(frozen=True, slots=True)
 class SweepData:
-    """The bars that a sweep reads.
+    """What a sweep reads.
 
     Attributes
     ----------
     digests : dict of str to str
-        SHA-256 of what each read_bars node gives, under each choice of its parameters.
+        SHA-256 of what each node without sources gives, under each choice of its parameters.
     digest : str
-        SHA-256 of all of those.
+        SHA-256 of all of those, and of the modules of own nodes.
+    unknown : tuple of str
+        The nodes and modules of which nobody can tell whether they are those of another run: where there are any, the
+        digest is of this run alone.
     first, last : datetime
         Open times of the first and the last bar.
     bars : int
@@ -35,6 +40,7 @@ class SweepData:
 
     digests: dict[str, str]
     digest: str
+    unknown: tuple[str, ...]
     first: datetime
     last: datetime
     bars: int
@@ -53,21 +59,20 @@ class SweepData:
 
 
 def read_data(evaluator: Evaluator, grid: Grid) -> SweepData:
-    """Return the bars of a sweep.
+    """Return what a sweep reads.
 
     Raises
     ------
     QuantFlowError
         Where bars can not be read, or their length changes from set to set, or nothing is traded.
     """
-    digests: dict[str, str] = {}
+    digests, unknown = _digests(evaluator, grid)
     found: list[Bars] = []
     chosen = [grid.values(positions) for positions in grid.sets]
     for name in evaluator.readers:
         lengths = set()
         for values in {evaluator.key_of(name, values): values for values in chosen}.values():
             bars = evaluator.reader_bars(name, values)
-            digests[repr(evaluator.key_of(name, values))] = bars_digest(bars)
             found.append(bars)
             lengths.add(bars.timeframe.name)
         if len(lengths) > 1:
@@ -79,7 +84,8 @@ def read_data(evaluator: Evaluator, grid: Grid) -> SweepData:
         raise GraphError(f"The graph {evaluator.spec.graph.name} reads no bars with read_bars, so none can be named.")
     return SweepData(
         digests=digests,
-        digest=hashlib.sha256("".join(f"{key}{value}" for key, value in sorted(digests.items())).encode()).hexdigest(),
+        digest=_digest_of_all(evaluator, digests, unknown),
+        unknown=tuple(unknown),
         first=min(bars.data["datetime"].min() for bars in found).to_pydatetime(),
         last=max(bars.data["datetime"].max() for bars in found).to_pydatetime(),
         bars=max(len(bars.data) for bars in found),
@@ -87,3 +93,33 @@ def read_data(evaluator: Evaluator, grid: Grid) -> SweepData:
         frame=evaluator.traded_frame(chosen[0]),
         varies=tuple(axis.name for axis in grid.axes if axis.node in evaluator.readers),
     )
+
+
+def _digests(evaluator: Evaluator, grid: Grid) -> tuple[dict[str, str], list[str]]:
+    """Return the digest of what each source gives under each choice of its parameters, and the names without one."""
+    digests: dict[str, str] = {}
+    unknown = [f"the module {module}" for module, digest in code_digests(evaluator.plan).items() if digest is None]
+    chosen = [grid.values(positions) for positions in grid.sets]
+    for name in evaluator.origins:
+        try:
+            for values in {evaluator.key_of(name, values): values for values in chosen}.values():
+                digests[repr(evaluator.key_of(name, values))] = _digest_of_source(evaluator, name, values)
+        except NoDigestError:
+            unknown.append(name)
+    return digests, unknown
+
+
+def _digest_of_source(evaluator: Evaluator, name: str, values: Values) -> str:
+    try:
+        return outputs_digest(evaluator.outputs(name, values, None))
+    except SetFailedError as error:
+        if isinstance(error.__cause__, TooFewBarsError):
+            return "too few bars"
+        raise
+
+
+def _digest_of_all(evaluator: Evaluator, digests: dict[str, str], unknown: list[str]) -> str:
+    parts = [*sorted(digests.items()), *code_digests(evaluator.plan).items()]
+    if unknown:
+        parts.append(("run", evaluator.spec.context.run_id))
+    return hashlib.sha256("".join(f"{key}{value}" for key, value in parts).encode()).hexdigest()

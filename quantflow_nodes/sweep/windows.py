@@ -112,7 +112,7 @@ class WalkForward:
         first, last = int(opens_ms[0]), int(opens_ms[-1]) + bar_ms
         for at in range(first, last - train - test + 1, self.step):
             split = Split(Window(first if self.anchored else at, at + train), Window(at + train, at + train + test))
-            if all(_bars_in(opens_ms, window) for window in (split.train, split.test)):
+            if all(bars_in(opens_ms, window) for window in (split.train, split.test)):
                 yield split
 
 
@@ -157,6 +157,7 @@ def rows_from(frame: SymbolFrame, start_ms: int) -> SymbolFrame:
     return frame.with_rows(frame.data[frame.times_ms >= start_ms].reset_index(drop=True))
 
 
-def _bars_in(opens_ms: Ints, window: Window) -> int:
+def bars_in(opens_ms: Ints, window: Window) -> int:
+    """Return how many of the bars lie in a window."""
     first, last = np.searchsorted(opens_ms, [window.start_ms, window.end_ms])
     return int(last - first)

@@ -53,7 +53,7 @@ def results_of(pool: Executor, work: Callable[[Task], T], tasks: Sequence[Task])
     Raises
     ------
     QuantFlowError
-        What the work raises; and where a process ended in the middle.
+        What the work raises, after the results that were there with it; and where a process ended in the middle.
     """
     waiting = iter(tasks)
     running: dict[Future[T], Task] = {}
@@ -65,7 +65,8 @@ def results_of(pool: Executor, work: Callable[[Task], T], tasks: Sequence[Task])
                     break
             if not running:
                 return
-            for done in wait(running, return_when=FIRST_COMPLETED).done:
+            ended = wait(running, return_when=FIRST_COMPLETED).done
+            for done in sorted(ended, key=lambda one: one.exception() is not None):
                 yield running.pop(done), done.result()
     except BrokenProcessPool:
         raise QuantFlowError(

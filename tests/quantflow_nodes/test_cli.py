@@ -58,11 +58,12 @@ def refused(ended: subprocess.CompletedProcess[str], code: int, said: str) -> No
 def test_run_prints_figures_and_writes_the_report(quantflow: Quantflow, graph: Path, db: Store) -> None:
     """A person sees metrics and counts, and finds report.html."""
     write_walk(db, 2880)
-    ended = quantflow("run", "walk.yaml")
+    ended = quantflow("run", "walk.yaml", "--report-folder", "a[b]")
     assert ended.returncode == 0, ended.stderr
-    for figure in ("total return", "sharpe", "max drawdown", "buy and hold return", "inserted", "Report: report.html"):
-        assert figure in ended.stdout
-    assert (graph.parent / "report.html").read_text().startswith("<!doctype html>")
+    for said in ("total return", "sharpe", "max drawdown", "buy and hold return", "inserted"):
+        assert said in ended.stdout
+    assert "Report: a[b]/report.html" in ended.stdout
+    assert (graph.parent / "a[b]" / "report.html").read_text().startswith("<!doctype html>")
 
 
 def test_run_again_writes_nothing(quantflow: Quantflow, graph: Path, db: Store) -> None:

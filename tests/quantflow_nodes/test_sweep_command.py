@@ -61,14 +61,15 @@ def shown(*arguments: str) -> str:
 
 def test_a_sweep_shows_its_best_sets_and_writes_files(folder: Path, db: Store) -> None:
     """The table, what the deflated ratio says, the walk-forward; the files hold every set and load nothing."""
-    text = " ".join(shown().split())
+    text = " ".join(shown("--out", "a[b]").split())
+    assert "Written: a[b]/results.parquet" in text
     for said in ("lookback_bars=", "deflated", "worthless sets", "test from", "Out of sample, 6 tests", "Swept 9 sets"):
         assert said in text
-    table = pd.read_parquet(folder / "sweep-walk" / "results.parquet")
+    table = pd.read_parquet(folder / "a[b]" / "results.parquet")
     assert len(table) == 9
     assert {"momentum.lookback_bars", "position.enter_above", "sharpe", "deflated_sharpe"} <= set(table.columns)
-    assert len(pd.read_parquet(folder / "sweep-walk" / "walk_forward.parquet")) == 6
-    page = (folder / "sweep-walk" / "report.html").read_text()
+    assert len(pd.read_parquet(folder / "a[b]" / "walk_forward.parquet")) == 6
+    page = (folder / "a[b]" / "report.html").read_text()
     assert page.startswith("<!doctype html>")
     assert "default-src 'none'" in page
     assert db[SIGNALS].count_documents({}) == 0
@@ -102,26 +103,40 @@ def test_a_mistake_is_a_sentence(tmp_path: Path, arguments: list[str], said: str
         CliRunner().invoke(app, [str(path), *arguments], catch_exceptions=False)
 
 
-@pytest.mark.parametrize(
-    ("end", "code", "state"), [(signal.SIGKILL, -9, "running"), (signal.SIGINT, 130, "interrupted")]
-)
-def test_a_sweep_that_was_ended_goes_on(
-    folder: Path, settings: Settings, db: Store, end: int, code: int, state: str
-) -> None:
-    """Killed or interrupted in the middle: what was stored is not computed again; the whole is as if never ended."""
-    (folder / "slow.py").write_text(SLOW)
-    (folder / "walk.yaml").write_text(graph_text().replace("type: factor", "type: slow:Slow"))
+def ended_by(end: int, db: Store) -> tuple[int | None, str]:
+    """Run the slow sweep until it has stored something more, and end it; its exit code, and what it said."""
+    before = db[SWEEP_RESULTS].count_documents({})
     command = [QUANTFLOW, "sweep", "walk.yaml", "--workers", "1", "--grid", SLOW_GRID, "--no-report"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
-        while db[SWEEP_RESULTS].count_documents({}) == 0 and running.poll() is None:
+        while db[SWEEP_RESULTS].count_documents({}) == before and running.poll() is None:
             time.sleep(0.01)
         running.send_signal(end)
         _, said = running.communicate(timeout=60)
-    kept = db[SWEEP_RESULTS].count_documents({})
-    assert running.returncode == code
-    assert 0 < kept < 31
-    assert db[SWEEPS].find_one({}, {"state": 1})["state"] == state  # type: ignore[index]
-    assert end == signal.SIGKILL or "run it again to go on" in said
+    return running.returncode, said
+
+
+def states(db: Store) -> dict[int, str]:
+    """The state of each sweep by how many sets it has."""
+    return {sweep["sets"]: sweep["state"] for sweep in db[SWEEPS].find({})}
+
+
+def test_a_sweep_that_was_ended_goes_on(folder: Path, settings: Settings, db: Store) -> None:
+    """Killed, then interrupted: what was stored is not computed again; the whole is as if never ended.
+
+    After a kill nobody writes the end: the next sweep of any graph does.
+    """
+    (folder / "slow.py").write_text(SLOW)
+    (folder / "walk.yaml").write_text(graph_text().replace("type: factor", "type: slow:Slow"))
+    assert ended_by(signal.SIGKILL, db)[0] == -signal.SIGKILL
+    killed = db[SWEEP_RESULTS].count_documents({})
+    swept(settings, ["momentum.lookback_bars=20"])
+    assert states(db) == {31: "interrupted", 1: "succeeded"}
+    code, said = ended_by(signal.SIGINT, db)
+    assert code == 130
+    assert "run it again to go on" in said
+    assert states(db)[31] == "interrupted"
+    kept = db[SWEEP_RESULTS].count_documents({}) - 1
+    assert 0 < killed < kept < 31
     graph = load_graph(folder / "walk.yaml")
     again = swept(settings, [SLOW_GRID], graph)
     assert (again.reused, again.computed) == (kept, 31 - kept)

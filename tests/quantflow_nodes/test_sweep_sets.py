@@ -1,8 +1,10 @@
 """A sweep gives for each set what a run gives, once, whichever way it is computed, and publishes nothing."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 from market import graph_text, write_walk
 from swept import GRID, PEEK, RUNS, same, same_splits, swept, walk_graph
@@ -11,11 +13,13 @@ from quantflow_nodes.graph import parse_graph
 from quantflow_nodes.node import RunContext
 from quantflow_nodes.nodes.factor import FactorNode
 from quantflow_nodes.plan import plan_graph
+from quantflow_nodes.ports import Bars
 from quantflow_nodes.sweep.evaluation import MOST_BYTES, Evaluator, SweepSpec
 from quantflow_nodes.sweep.fast_path import state_at, threshold_shape
 from quantflow_nodes.sweep.memo import Memo
 from quantflow_nodes.sweep.outcome import param_column
 from quantflow_nodes.workflow import run_graph
+from research import engine
 from research.metrics import YEAR_SECONDS
 from research.overfitting import expected_maximum_sharpe, probabilistic_sharpe
 from schemas.collections import SIGNAL_EXPORTS, SIGNALS, SWEEP_RESULTS, SWEEPS, WORKFLOW_RUNS, Store
@@ -127,6 +131,17 @@ def test_a_wider_grid_goes_on_from_a_narrower_one(walk: Store, settings: Setting
     assert swept(settings, ["momentum.lookback_bars=20,60"]).computed == 2
 
 
+def test_fresh_replaces_what_it_computes(walk: Store, settings: Settings) -> None:
+    """Other sets and windows of the same sweep stay as they are."""
+    swept(settings, ["momentum.lookback_bars=10,20"], walk_forward="24h:12h")
+    walk[SWEEP_RESULTS].update_many({}, {"$set": {"figures.sharpe": 99.0}})
+    stored = walk[SWEEP_RESULTS].count_documents({})
+    swept(settings, ["momentum.lookback_bars=20"], fresh=True)
+    assert walk[SWEEP_RESULTS].count_documents({}) == stored
+    assert walk[SWEEP_RESULTS].count_documents({"figures.sharpe": 99.0}) == stored - 1
+    assert walk[SWEEP_RESULTS].count_documents({"split": "all", "figures.sharpe": 99.0}) == 1
+
+
 def test_a_sweep_that_fails_keeps_what_it_has(walk: Store, settings: Settings) -> None:
     """The set is named, the sweep is marked, and goes on from there."""
     graph = walk_graph(**PEEK)
@@ -147,6 +162,14 @@ def test_sets_with_too_few_bars_have_no_figures(walk: Store, settings: Settings)
     assert swept(settings, ["momentum.lookback_bars=60,5000"]).computed == 0
     with pytest.raises(InputError, match="No set had enough bars"):
         swept(settings, ["momentum.lookback_bars=5000"])
+
+
+def test_inputs_may_stand_in_any_order(walk: Store, settings: Settings) -> None:
+    """The position before the bars: still a set with too few bars is empty, and the bars are those that are traded."""
+    order = {"bars: bars.bars, position: position.position": "position: position.position, bars: bars.bars"}
+    outcome = swept(settings, ["momentum.lookback_bars=5000,60"], walk_graph(**order))
+    assert outcome.table["sharpe"].isna().tolist() == [True, False]
+    assert isinstance(outcome.data.frame, Bars)
 
 
 def test_deflated_ratios_stand_beside_the_plain_ones(walk: Store, settings: Settings) -> None:
@@ -197,8 +220,34 @@ def test_bars_that_change_under_a_sweep_are_noticed(walk: Store, settings: Setti
     context = RunContext(settings, "run", "walk", "", now)
     key = repr(("bars",))
     spec = SweepSpec("key", type(graph)("walk", nodes), axes, "backtest", context, {key: "another"})
-    with pytest.raises(QuantFlowError, match="have changed while the sweep ran"):
+    with pytest.raises(QuantFlowError, match="has changed while the sweep ran"):
         Evaluator(spec).figures(((60,),), None)
+
+
+def test_one_engine_serves_all_sets(walk: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this process simulated before: to the last digit the same."""
+    before = swept(settings)
+    monkeypatch.setattr(engine._SIMULATED, "bars", engine.BARS_BEFORE_COMPILED)
+    pd.testing.assert_frame_equal(swept(settings, fresh=True).table, before.table, check_exact=True)
+    limit = engine.BARS_BEFORE_COMPILED
+    assert [engine.engine_for(bars) for bars in (limit, limit + 1)] == ["numpy", "compiled"]
+
+
+def test_compiled_sets_stay_on_the_thread_that_asks(walk: Store, settings: Settings) -> None:
+    """A sweep's threads are counted once: one of them opens no more for its own sets."""
+    graph = walk_graph()
+    nodes = {name: entry for name, entry in graph.nodes.items() if name != "export"}
+    axes = (("position", "enter_above"),)
+    context = RunContext(settings, "run", "walk", "", walk.command("hello")["localTime"])
+    spec = SweepSpec("key", type(graph)("walk", nodes), axes, "backtest", context, {}, engine="compiled")
+    begun: set[str] = set()
+    threading.setprofile(lambda *_: begun.add(threading.current_thread().name))
+    try:
+        found = Evaluator(spec).figures(((0.0,), (0.001,)), None)
+    finally:
+        threading.setprofile(None)
+    assert found[0]["trades"] > 0
+    assert not {name for name in begun if name.startswith("ThreadPoolExecutor")}
 
 
 def test_only_the_known_shape_is_fast() -> None:

@@ -5,7 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from research.backtest import simulate_long_flat
+from research.fills import Costs
 from research.overfitting import deflate_sharpes, expected_maximum_sharpe, probabilistic_sharpe, return_shape
+from research.sweep import SweepBars, position_figures
 
 # Bailey and López de Prado (2014), "A numerical example": 5 years of 250 days, 100 trials, an annual variance of 1/2
 # between them, skewness −3, kurtosis 10, an annual Sharpe ratio of 2.5.
@@ -68,6 +71,15 @@ def test_shape_by_hand():
     assert shape.returns == 4
     assert shape.skewness == pytest.approx(-0.006 / 0.03**1.5)
     assert shape.kurtosis == pytest.approx(0.0021 / 0.03**2)
+
+
+def test_the_shape_is_that_of_a_sweep(make_bars):
+    """One definition, to the last digit, for a set of many and for one backtest."""
+    closes = 100 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.01, 500)))
+    bars = make_bars(closes.tolist())
+    found = position_figures(SweepBars.of(bars), np.ones(500), Costs(0.0, 0.0), 1e4, "numpy")
+    shape = return_shape(simulate_long_flat(bars, fee=0.0).portfolio_equity.to_numpy())
+    assert (found.skewness[0], found.kurtosis[0], found.returns[0]) == (shape.skewness, shape.kurtosis, 499)
 
 
 def test_a_flat_curve_has_no_shape():

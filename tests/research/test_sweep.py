@@ -171,6 +171,14 @@ def test_refuses_sets_that_can_not_be(make_bars, lookback, enter, leave, sentenc
         )
 
 
+def test_the_memory_of_bars_counts_what_is_kept_beside_them(make_bars):
+    """The bound of a sweep's memory asks before compiled code has made it."""
+    bars = SweepBars.of(random_bars(make_bars, 20_000))
+    told = bars.memory_bytes
+    beside = bars.stretches.returns.nbytes + bars.stretches.rows.nbytes
+    assert told == pytest.approx(bars.checked.frame.memory_usage().sum() + beside, rel=1e-3)
+
+
 def test_refuses_what_does_not_fit_the_bars(make_bars, engine):
     """One value a bar, rows that are there, one symbol."""
     one = make_bars([1, 2, 3])
