@@ -6,10 +6,10 @@ from research import bar_kernels
 from research.bars import CheckedBars, Floats, Ints
 from research.compiled import read_only
 from research.drawdown import Drawdown
-from research.engine import Engine
 from research.fills import Changes, Costs, Holdings, Orders
 from research.metrics import CurveSums
 from research.moments import joined_moments
+from research.numpy_engine import Engine
 from research.positions import SMALLEST_POSITION, within_bounds
 
 _FIRST_ROOM = 4096

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from research.bars import CheckedBars, Floats, Ints, SymbolRows
-from research.engine import Engine
 from research.fills import (
     Changes,
     Costs,
@@ -18,6 +17,7 @@ from research.fills import (
     spread,
     trades_of,
 )
+from research.numpy_engine import Engine
 
 END_OF_DATA = "end_of_data"
 SIGNAL = "signal"

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from research.backtest import BacktestResult, simulate_long_flat
 from research.bars import check_bars
-from research.engine import BARS_BEFORE_COMPILED, NUMPY, chosen_engine
+from research.engine import BARS_BEFORE_COMPILED, chosen_engine
+from research.numpy_engine import NUMPY
 from schemas.errors import InputError
 
 NAN = math.nan
@@ -93,7 +94,8 @@ def test_auto_compiles_after_many_bars():
     """A process that simulated what numpy does in a second goes on compiled; what was asked for by name counts not."""
     source = f"""
 import sys
-from research.engine import NUMPY, chosen_engine
+from research.engine import chosen_engine
+from research.numpy_engine import NUMPY
 assert chosen_engine("numpy", {BARS_BEFORE_COMPILED}) is NUMPY
 assert chosen_engine("auto", {BARS_BEFORE_COMPILED - 1}) is NUMPY
 assert chosen_engine("auto", 1) is NUMPY
