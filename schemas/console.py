@@ -34,7 +34,7 @@ def configure_logging(settings: Settings) -> None:
     structlog.configure(
         processors=[*facts, *written],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # what standard error is when a line comes
         cache_logger_on_first_use=False,
     )
     handler = _LibraryHandler()

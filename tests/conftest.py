@@ -1,11 +1,13 @@
 """What tests of several folders share: a real MongoDB and the real bars, where they are found."""
 
+import logging
 import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from pydantic import SecretStr
 from pymongo import MongoClient
 
@@ -16,6 +18,17 @@ from schemas.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 REAL_BARS = ROOT.parent / "shared" / "data" / "btc_perp_1m_20211231_20220201.csv.gz"
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """What a command that runs inside of a test makes of logging ends with the test."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers = [one for one in root.handlers if one in handlers]
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
