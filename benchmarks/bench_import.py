@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import structlog
 from pydantic import SecretStr
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
@@ -207,6 +208,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     options = parser.parse_args()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # what was changed is logged
     sample, rows = min(SAMPLE_ROWS, options.bars), []
     others: list[tuple[str, str, Way]] = [
         ("I", "insert_many, doubles ignored", insert_and_ignore_doubles),

@@ -31,7 +31,13 @@ def run_bench(name: str, console: Console) -> list[Row]:
     if done.returncode != 0:
         console.print(done.stderr[-2_000:] or done.stdout[-2_000:], markup=False)
         return []
-    return [Row(**row) for row in json.loads(done.stdout.strip().splitlines()[-1])["rows"]]
+    return rows_of(name, done.stdout)
+
+
+def rows_of(name: str, printed: str) -> list[Row]:
+    """Return the rows that a benchmark printed; beside those of others, each job says whose it is."""
+    rows = json.loads(printed.strip().splitlines()[-1])["rows"]
+    return [Row(**row | {"job": f"{name}: {row['job']}"}) for row in rows]
 
 
 def main() -> None:
