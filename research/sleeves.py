@@ -86,11 +86,16 @@ def portfolio_curve(bars: CheckedBars, sleeves: tuple[Sleeve, ...]) -> tuple[Int
     """
     if len(sleeves) == 1:
         return bars.ticks, sleeves[0].equity
-    ticks = np.unique(bars.ticks)
+    times = [bars.ticks[sleeve.rows.rows] for sleeve in sleeves]
+    are_same = all(np.array_equal(times[0], own) for own in times[1:])  # without gaps; then nothing has to be looked up
+    ticks = times[0] if are_same else np.unique(bars.ticks)
     total = np.zeros(len(ticks))
-    for sleeve in sleeves:
-        latest = np.searchsorted(bars.ticks[sleeve.rows.rows], ticks, side="right")
-        total += np.concatenate([[sleeve.initial_cash], sleeve.equity])[latest]
+    for sleeve, own in zip(sleeves, times, strict=True):
+        if are_same:
+            total += sleeve.equity
+        else:
+            latest = np.searchsorted(own, ticks, side="right")
+            total += np.concatenate([[sleeve.initial_cash], sleeve.equity])[latest]
     return ticks, total
 
 
