@@ -69,7 +69,9 @@ def test_an_unmarked_candle_is_closed_when_a_later_one_comes(live: StreamingVenu
 
     def script() -> None:
         wait_until(live.is_listened_to)
-        for number in (100, 100, 101, 101, 102, 103):
+        live.send_candle(minute(100), is_closed=False)
+        wait_until(lambda: heard.times)  # what comes together with it would be a part too
+        for number in (100, 101, 101, 102, 103):
             live.send_candle(minute(number), is_closed=False)
         wait_until(lambda: len(heard.closed) == 2)
         live.drop()
