@@ -22,7 +22,7 @@ from schemas.timeframes import Timeframe
 
 QUICK = Patience(attempts=4, wait_initial_s=0.01, wait_max_s=0.02)
 HASTY = Timing(
-    grace_s=0.1, settle_s=0.2, confirm_every_s=0.4, backoff_max_s=0.4, silence_s=5, reconnect_max_s=0.2, end_s=2
+    grace_s=0.1, settle_s=0.2, confirm_every_s=0.4, backoff_max_s=0.4, silence_s=5, reconnect_max_s=0.2, end_s=30
 )
 MINUTE_MS = 60_000
 

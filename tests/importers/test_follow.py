@@ -1,5 +1,7 @@
 """Following a venue: each closed bar once, whatever becomes of the stream, of REST and of the store."""
 
+from dataclasses import replace
+
 import pytest
 import structlog.testing
 from following import HASTY, Follow, minute, wait_until
@@ -279,7 +281,7 @@ def test_bars_that_the_venue_does_not_give_in_time_are_an_error(
         live.send_candle(minute(102), is_closed=False)
         live.advance_to(minute(102, 5))
 
-    followed, _ = follow.run(script, 102)
+    followed, _ = follow.run(script, 102, timing=replace(HASTY, end_s=1))
     (error,) = followed.errors
     assert "BINANCE:BTCUSDT were to be followed up to 2022-01-01T01:42:00+00:00" in str(error)
     assert "has given those before 2022-01-01T01:41:00+00:00" in str(error)
