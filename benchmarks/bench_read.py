@@ -1,6 +1,6 @@
 """Measures the reader of bars beside pymongoarrow and the obvious way, in one run, on bars that are made for it.
 
-    python benchmarks/bench_read.py [--bars 525600] [--symbols 10] [--repeat 5] [--json]
+    python benchmarks/bench_read.py [--bars 525600] [--symbols 10] [--repeat 9] [--json]
 
 A server of its own runs in a temporary folder. Compare the ratios: the absolute figures are the machine's.
 """
@@ -163,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--bars", type=int, default=525_600, help="bars of each symbol; 525,600 are one year of 1m")
     parser.add_argument("--symbols", type=int, default=10, help="how many are read at once, besides one alone")
-    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--repeat", type=int, default=9)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     options = parser.parse_args()
     symbols = [f"BINANCE:B{number:03}USDT" for number in range(options.symbols)]

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from itertools import chain
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -27,7 +27,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STORED = {"1m": MINUTES, "1d": DAYS}
 _THREADS = 4  # two keep one mongod busy on the same machine, four hide the way to one elsewhere
 _PIECE_BARS = 32_768  # what one thread reads at a time, so that none is left with much when the others are done
-_TEXTS_AT_ONCE = 4096  # what stays in the processor's cache while it is laid down again and again
+_TEXTS_AT_ONCE = 65_536  # the longest run of one symbol in memory: a column of it takes next to none
 _SHORT_BARS = 65_536  # up to here a plain read takes no longer than it takes to look for changes and copy
 
 
@@ -175,29 +175,21 @@ def _pieces(db: Store, stored: StoredBars, symbol: str, start_ms: int, end_ms: i
 
 def _frame(columns: dict[str, Column], counts: dict[str, int], wanted: list[str]) -> pd.DataFrame:
     """Return the columns as a frame; `counts` says how many rows each symbol has, in order."""
-    opens = pd.Series(pd.DatetimeIndex(columns[OPENS].view("datetime64[ms]"), tz="UTC"))
-    table = {"symbol": _symbol_column(counts), OPENS: opens}
+    # Of whole numbers, which are UTC by themselves: of times without a zone pandas would make a copy.
+    opens = pd.array(columns[OPENS], dtype=pd.DatetimeTZDtype("ms", "UTC"), copy=False)
+    table: dict[str, Any] = {"symbol": _symbol_column(counts), OPENS: opens}
     for field in wanted:
-        table[field] = opens.dt.strftime("%Y%m%d") if field == "date" else pd.Series(columns[field], copy=False)
+        table[field] = opens.strftime("%Y%m%d") if field == "date" else columns[field]
     return pd.DataFrame(table, copy=False)
 
 
 def _symbol_column(counts: dict[str, int]) -> "pd.Series[str]":
-    """Return each symbol as many times as it has rows: laid out as Arrow keeps texts, which pandas takes as it is."""
-    texts = [(symbol.encode(), rows) for symbol, rows in counts.items()]
-    ends = np.empty(sum(counts.values()) + 1, np.int64)
-    letters = np.empty(sum(len(text) * rows for text, rows in texts), np.uint8)
-    ends[0] = row = end = 0
-    for text, rows in texts:
-        ends[row + 1 : row + rows + 1] = len(text)
-        row, start, end = row + rows, end, end + len(text) * rows
-        many = np.frombuffer(text * _TEXTS_AT_ONCE, np.uint8)
-        whole = start + (end - start) // many.size * many.size
-        letters[start:whole].reshape(-1, many.size)[:] = many
-        letters[whole:end] = many[: end - whole]
-    np.cumsum(ends, out=ends)
-    arrow = pa.LargeStringArray.from_buffers(row, pa.py_buffer(ends), pa.py_buffer(letters))
-    column: pd.Series[str] = arrow.to_pandas()
+    """Return each symbol as many times as it has rows, as Arrow's texts: one run of them, taken again and again."""
+    runs = []
+    for symbol, rows in counts.items():
+        run = pa.repeat(pa.scalar(symbol, pa.large_string()), min(rows, _TEXTS_AT_ONCE))
+        runs += [run] * (rows // _TEXTS_AT_ONCE) + [run[: rows % _TEXTS_AT_ONCE]]
+    column: pd.Series[str] = pa.chunked_array(runs, pa.large_string()).to_pandas()
     return column
 
 
