@@ -15,6 +15,16 @@ def outputs(bars: Bars, value: "pd.Series[float]") -> FactorOutputs:
     return FactorOutputs(factor=Factor(bars.data[["symbol", "datetime"]].assign(factor=value), bars.timeframe))
 
 
+class Steep(Node[Params, FactorInputs, FactorOutputs]):
+    """Sees nothing later; a high power of the close, too large for a number where prices move as they never do."""
+
+    type_name = "steep"
+
+    def run(self, params: Params, inputs: FactorInputs, context: RunContext) -> FactorOutputs:
+        close = inputs.bars.data["close"].to_numpy()
+        return outputs(inputs.bars, pd.Series((close / close[0]) ** 5_000))
+
+
 class Shifted(Node[Params, FactorInputs, FactorOutputs]):
     """The return of the bar to come."""
 

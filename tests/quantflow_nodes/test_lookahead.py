@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -56,6 +57,17 @@ def test_a_node_that_can_not_run_twice_fails_with_its_reason(settings: Settings,
     write_walk(db, MINUTES)
     verdict = check(settings, "  peek: {type: 'peeking_nodes:Once', inputs: {bars: bars.bars}}")["peek"]
     assert (verdict.verdict, verdict.detail) == ("fails", "run once more: OSError: it is used up")
+
+
+@pytest.mark.mongo
+def test_what_overflows_in_an_invented_future_warns_nobody(settings: Settings, db: Store) -> None:
+    """Prices that move as they never do are no fault of the node's, and nothing for a user to read."""
+    write_walk(db, MINUTES)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        verdict = check(settings, "  steep: {type: 'peeking_nodes:Steep', inputs: {bars: bars.bars}}")["steep"]
+    assert (verdict.verdict, verdict.cuts) == ("sees nothing later", 6)
+    assert [str(warning.message) for warning in told] == []
 
 
 @pytest.mark.mongo
