@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from research.bars import Floats
 from research.downsample import telling_rows
 from research.report_charts import MOST_POINTS
 
 _LINE = "#2f6fdb"
 _FALLING_TO_RISING = [[0.0, "#b2394d"], [0.5, "#f1f1ee"], [1.0, "#1d7f57"]]
+_SHADED = (5.0, 95.0)  # percentiles of the cells; what lies outside has the last colour, and its value on hover
 _AROUND_ZERO = {
     "sharpe", "sortino", "calmar", "total_return", "cagr", "avg_profit_ratio",
 }  # fmt: skip
@@ -41,9 +43,9 @@ def surface_figure(ranked: pd.DataFrame, params: list[str], metric: str, beside:
     figure.update_layout(
         height=max(340, min(720, 120 + 26 * ranked[pairs[0][1]].nunique())),
         hovermode="closest",
-        margin={"l": 90, "r": 12, "t": 56 if len(pairs) > 1 else 12, "b": 56},
+        margin={"l": 90, "r": 12, "t": 56 if len(pairs) > 1 else 32, "b": 56},
         xaxis={"type": "category", "nticks": 24, "title": {"text": pairs[0][0]}},
-        yaxis={"type": "category", "title": {"text": pairs[0][1]}},
+        yaxis={"type": "category", "automargin": True, "title": {"text": pairs[0][1], "standoff": 14}},
     )
     if len(pairs) > 1:
         figure.update_layout(updatemenus=[_menu(pairs)])
@@ -90,23 +92,35 @@ def _heat_map(
     columns, rows = sorted(best[across].unique()), sorted(best[up].unique())
     told = [_told(row, others, beside) for row in best[[beside, *others]].to_dict("records")]
     cells = best.assign(told=told).set_index([up, across])
-    values = cells[metric].unstack().reindex(index=rows, columns=columns)
+    values = cells[metric].unstack().reindex(index=rows, columns=columns).to_numpy(dtype=np.float64)
     texts = cells["told"].unstack().reindex(index=rows, columns=columns)
     diverging = metric in _AROUND_ZERO
+    low, high = _shades(values, around_zero=diverging)
     return go.Heatmap(
         x=[str(value) for value in columns],
         y=[str(value) for value in rows],
-        z=values.to_numpy(dtype=np.float64),
+        z=values,
+        zmin=low,
+        zmax=high,
         customdata=texts.to_numpy(),
         colorscale=_FALLING_TO_RISING if diverging else "Viridis",
-        zmid=0 if diverging else None,
-        colorbar={"title": {"text": _words(metric)}, "thickness": 14},
+        colorbar={"thickness": 14},
         hoverongaps=False,
         visible=visible,
         hovertemplate=(
             f"{across} %{{x}}<br>{up} %{{y}}<br>{_words(metric)} %{{z:.4~g}}<br>%{{customdata}}<extra></extra>"
         ),
     )
+
+
+def _shades(values: Floats, *, around_zero: bool) -> tuple[float | None, float | None]:
+    """Return the values at which the colours end: a few far-off cells must not make all others look alike."""
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return None, None
+    low, high = np.percentile(known, _SHADED)
+    bound = max(abs(low), abs(high))
+    return (-bound, bound) if around_zero else (low, high)
 
 
 def _told(row: Mapping[Any, Any], others: list[str], beside: str) -> str:

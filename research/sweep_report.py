@@ -83,6 +83,7 @@ def render_sweep(page: SweepPage) -> str:
         warnings=list(page.warnings),
         headline=[{"name": name, "value": value, "tone": tone} for name, value, tone in page.tiles],
         metric=page.metric.replace("_", " "),
+        cells=len(page.params) > 1,
         several=len(page.params) > 2,
         best=page.best,
         verdict=page.verdict,

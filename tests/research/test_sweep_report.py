@@ -63,6 +63,16 @@ def test_a_set_that_is_not_there_is_an_empty_cell(ranked):
     assert len(surface_figure(ranked.iloc[:0], ["n.a", "n.b"], "sharpe", "deflated_sharpe").data) == 1
 
 
+def test_a_far_off_cell_does_not_make_the_others_alike():
+    """Of a hundred cells one is ruined a thousandfold: the colours end at the percentiles of all, around zero."""
+    pairs = [(a, b) for a in range(10) for b in range(10)]
+    ranked = pd.DataFrame(pairs, columns=["a", "b"]).assign(sharpe=np.arange(100.0) / 100, deflated_sharpe=0.5)
+    ranked.loc[0, "sharpe"] = -1_000.0
+    trace = surface_figure(ranked, ["a", "b"], "sharpe", "deflated_sharpe").data[0]
+    assert (trace.zmin, trace.zmax) == pytest.approx((-0.9405, 0.9405), abs=1e-12)
+    assert cells(trace)["0", "0"] == -1_000.0
+
+
 def test_one_parameter_is_a_line(ranked):
     """In the order of its values."""
     line = surface_figure(ranked.drop_duplicates("n.a"), ["n.a"], "sharpe", "deflated_sharpe").data[0]
