@@ -1,7 +1,7 @@
 """Evaluates parameter sets in one process: nodes run once for each choice of the parameters that reach them."""
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
@@ -164,6 +164,10 @@ class Evaluator:
     def key_of(self, name: str, values: Values) -> tuple[Hashable, ...]:
         """Return what tells a node's outputs under one set from those under another."""
         return (name, *(value_key(values[number]) for number in self._reached[name]))
+
+    def choices(self, name: str, sets: Sequence[Values]) -> Collection[Values]:
+        """Return one set for each choice of the parameters that reach a node."""
+        return {self.key_of(name, values): values for values in sets}.values()
 
     def params(self, name: str, values: Values) -> Params:
         """Return a node's parameters under a set."""

@@ -1,15 +1,17 @@
 """Reads the data of a sweep once, before anything runs: what tells it from other data, its bars and their gaps."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from quantflow_nodes.node import TooFewBarsError
+from quantflow_nodes.own_code import own_code
 from quantflow_nodes.ports import Bars, Gap, SymbolFrame
 from quantflow_nodes.sweep.evaluation import Evaluator, SetFailedError, Values
 from quantflow_nodes.sweep.grid import Grid
-from quantflow_nodes.sweep.origins import NoDigestError, code_digests, outputs_digest
+from quantflow_nodes.sweep.origins import NoDigestError, outputs_digest
 from schemas.errors import GraphError, InputError
 
 
@@ -22,7 +24,7 @@ class SweepData:
     digests : dict of str to str
         SHA-256 of what each node without sources gives, under each choice of its parameters.
     digest : str
-        SHA-256 of all of those, and of the modules of own nodes.
+        SHA-256 of all of those, and of the code of own nodes.
     unknown : tuple of str
         The nodes and modules of which nobody can tell whether they are those of another run: where there are any, the
         digest is of this run alone.
@@ -66,12 +68,12 @@ def read_data(evaluator: Evaluator, grid: Grid) -> SweepData:
     QuantFlowError
         Where bars can not be read, or their length changes from set to set, or nothing is traded.
     """
-    digests, unknown = _digests(evaluator, grid)
-    found: list[Bars] = []
     chosen = [grid.values(positions) for positions in grid.sets]
+    digests, unknown = _digests(evaluator, chosen)
+    found: list[Bars] = []
     for name in evaluator.readers:
         lengths = set()
-        for values in {evaluator.key_of(name, values): values for values in chosen}.values():
+        for values in evaluator.choices(name, chosen):
             bars = evaluator.reader_bars(name, values)
             found.append(bars)
             lengths.add(bars.timeframe.name)
@@ -82,9 +84,14 @@ def read_data(evaluator: Evaluator, grid: Grid) -> SweepData:
             )
     if not found:
         raise GraphError(f"The graph {evaluator.spec.graph.name} reads no bars with read_bars, so none can be named.")
+    code = own_code(evaluator.plan)
+    unknown = [*(f"the module {module}" for module, digest in code.items() if digest is None), *unknown]
+    parts = [*sorted(digests.items()), *code.items()]
+    if unknown:
+        parts.append(("run", evaluator.spec.context.run_id))
     return SweepData(
         digests=digests,
-        digest=_digest_of_all(evaluator, digests, unknown),
+        digest=hashlib.sha256("".join(f"{key}{value}" for key, value in parts).encode()).hexdigest(),
         unknown=tuple(unknown),
         first=min(bars.data["datetime"].min() for bars in found).to_pydatetime(),
         last=max(bars.data["datetime"].max() for bars in found).to_pydatetime(),
@@ -95,14 +102,13 @@ def read_data(evaluator: Evaluator, grid: Grid) -> SweepData:
     )
 
 
-def _digests(evaluator: Evaluator, grid: Grid) -> tuple[dict[str, str], list[str]]:
-    """Return the digest of what each source gives under each choice of its parameters, and the names without one."""
+def _digests(evaluator: Evaluator, chosen: Sequence[Values]) -> tuple[dict[str, str], list[str]]:
+    """Return the digest of what each source gives under each choice of its parameters, and the sources without one."""
     digests: dict[str, str] = {}
-    unknown = [f"the module {module}" for module, digest in code_digests(evaluator.plan).items() if digest is None]
-    chosen = [grid.values(positions) for positions in grid.sets]
+    unknown = []
     for name in evaluator.origins:
         try:
-            for values in {evaluator.key_of(name, values): values for values in chosen}.values():
+            for values in evaluator.choices(name, chosen):
                 digests[repr(evaluator.key_of(name, values))] = _digest_of_source(evaluator, name, values)
         except NoDigestError:
             unknown.append(name)
@@ -116,10 +122,3 @@ def _digest_of_source(evaluator: Evaluator, name: str, values: Values) -> str:
         if isinstance(error.__cause__, TooFewBarsError):
             return "too few bars"
         raise
-
-
-def _digest_of_all(evaluator: Evaluator, digests: dict[str, str], unknown: list[str]) -> str:
-    parts = [*sorted(digests.items()), *code_digests(evaluator.plan).items()]
-    if unknown:
-        parts.append(("run", evaluator.spec.context.run_id))
-    return hashlib.sha256("".join(f"{key}{value}" for key, value in parts).encode()).hexdigest()
