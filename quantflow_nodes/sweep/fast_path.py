@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _ABOVE_ALL = float(np.finfo(np.float64).max)
 _BLOCK = 256
-_THREADS = 1  # tasks run side by side already, on as many threads as the sweep was given
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +72,9 @@ class ThresholdShape:
         if not isinstance(costs, BacktestParams):
             return None
         paid = Costs(costs.fee_bps / BPS, costs.slippage_bps / BPS)
+        context = evaluator.spec.context
         swept = threshold_figures(
-            prepared, rows, which, enter, leave, paid, costs.initial_cash, evaluator.spec.engine, _THREADS
+            prepared, rows, which, enter, leave, paid, costs.initial_cash, evaluator.spec.engine, context.threads
         )
         return [figures_at(swept, number) for number in range(len(sets))]
 

@@ -32,6 +32,7 @@ from schemas.settings import Settings
 log = structlog.get_logger()
 Observer = Callable[[int, int], None]
 _SETS_A_TASK, _PLAIN_SETS_A_TASK = 256, 8
+_THREADS_A_NODE = 1  # sets run side by side already, on as many threads or processes as the sweep was given
 _CLUSTER_WORKERS = 16  # how many a cluster is expected to have, when work is cut into tasks
 
 
@@ -87,7 +88,7 @@ def run_sweep(
     """
     check_metric(options.metric)
     with serve(settings) as served, open_database(served) as db:
-        context = RunContext(served, new_run_id(), plan.graph.name, "", server_time(db))
+        context = RunContext(served, new_run_id(), plan.graph.name, "", server_time(db), _THREADS_A_NODE)
         axes = tuple((axis.node, axis.param) for axis in plan.grid.axes)
         evaluator = Evaluator(SweepSpec("", plan.graph, axes, plan.target, context, {}, options.plain))
         data = read_data(evaluator, plan.grid)

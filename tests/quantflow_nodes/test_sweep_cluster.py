@@ -44,12 +44,14 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
 
 
 class Weighed(Executor):
-    """Sends tasks on and notes how large they and their results are."""
+    """Sends tasks on and notes how large they and their results are, and how many threads each may use."""
 
     def __init__(self, inner: Executor) -> None:
         self._inner, self.tasks, self.results = inner, list[int](), list[Future[Any]]()
+        self.threads: set[int | None] = set()
 
     def submit(self, work: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
+        self.threads |= {task.spec.context.threads for task in arguments}
         self.tasks.append(len(pickle.dumps((work, arguments, named))))
         self.results.append(self._inner.submit(work, *arguments, **named))
         return self.results[-1]
@@ -79,6 +81,7 @@ def test_a_cluster_gives_what_threads_give(scheduler: str, settings: Settings, d
     assert here.stitched is not None
     assert there.stitched.equity.to_numpy() == pytest.approx(here.stitched.equity.to_numpy(), rel=1e-9)
     assert keys(db) == stored
+    assert weighed.threads == {1}
     assert len(weighed.tasks) >= len(here.splits)
     assert max(weighed.tasks) < MOST_BYTES_A_TASK < 2880 * A_BAR_OF_FLOATS
     assert max(len(pickle.dumps(result.result())) for result in weighed.results) < MOST_BYTES_A_RESULT

@@ -1,5 +1,6 @@
 """A sweep gives for each set what a run gives, once, whichever way it is computed, and publishes nothing."""
 
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,6 +21,7 @@ from quantflow_nodes.sweep.memo import Memo
 from quantflow_nodes.sweep.outcome import param_column
 from quantflow_nodes.workflow import run_graph
 from research import engine
+from research.factors import compute
 from research.metrics import YEAR_SECONDS
 from research.overfitting import expected_maximum_sharpe, probabilistic_sharpe
 from schemas.collections import SIGNAL_EXPORTS, SIGNALS, SWEEP_RESULTS, SWEEPS, WORKFLOW_RUNS, Store
@@ -233,21 +235,25 @@ def test_one_engine_serves_all_sets(walk: Store, settings: Settings, monkeypatch
     assert [engine.engine_for(bars) for bars in (limit, limit + 1)] == ["numpy", "compiled"]
 
 
-def test_compiled_sets_stay_on_the_thread_that_asks(walk: Store, settings: Settings) -> None:
-    """A sweep's threads are counted once: one of them opens no more for its own sets."""
-    graph = walk_graph()
-    nodes = {name: entry for name, entry in graph.nodes.items() if name != "export"}
-    axes = (("position", "enter_above"),)
-    context = RunContext(settings, "run", "walk", "", walk.command("hello")["localTime"])
-    spec = SweepSpec("key", type(graph)("walk", nodes), axes, "backtest", context, {}, engine="compiled")
+def test_a_worker_is_one_thread(walk: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its factors nor its backtests begin threads of their own, compiled for large work as they are."""
+    monkeypatch.setattr(engine, "BARS_BEFORE_COMPILED", 0)
+    monkeypatch.setattr(compute, "COMPILED_FROM_VALUES", 0)
     begun: set[str] = set()
-    threading.setprofile(lambda *_: begun.add(threading.current_thread().name))
+
+    def note(*_: object) -> None:
+        sys.setprofile(None)  # once a thread
+        begun.add(threading.current_thread().name.rpartition("_")[0])
+
+    threading.setprofile(note)
     try:
-        found = Evaluator(spec).figures(((0.0,), (0.001,)), None)
+        outcome = swept(settings, ["momentum.lookback_bars=20,60", "position.enter_above=0,0.001"], workers=2)
     finally:
         threading.setprofile(None)
-    assert found[0]["trades"] > 0
-    assert not {name for name in begun if name.startswith("ThreadPoolExecutor")}
+    assert outcome.table["trades"].min() > 0
+    assert "numba" in sys.modules
+    assert "sweep" in begun
+    assert "research" not in begun
 
 
 def test_only_the_known_shape_is_fast() -> None:
