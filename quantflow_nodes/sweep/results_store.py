@@ -12,6 +12,7 @@ from pymongo import UpdateOne
 from quantflow_nodes.process_identity import own_identity
 from quantflow_nodes.run_record import close_abandoned_runs, versions
 from quantflow_nodes.sweep.figures import FIGURES, Figures
+from quantflow_nodes.sweep.grid import Values
 from quantflow_nodes.sweep.sweep_plan import SweepPlan
 from schemas.collections import SWEEP_RESULTS, SWEEPS, Store
 from schemas.documents import RunState
@@ -20,7 +21,6 @@ from schemas.secrets import without_secrets
 from schemas.sweep_documents import Sweep, SweepResult, SweptParam
 
 _RESULTS_A_READ = 10_000
-Values = tuple[Any, ...]
 
 
 def sweep_id_of(plan: SweepPlan, data_digest: str, engine: str) -> str:

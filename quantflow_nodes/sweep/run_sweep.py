@@ -13,7 +13,6 @@ from pymongo.errors import PyMongoError
 
 from quantflow_nodes.node import RunContext, TooFewBarsError
 from quantflow_nodes.sweep.evaluation import Evaluator, SweepSpec, Task, adopt, evaluate
-from quantflow_nodes.sweep.fast_path import threshold_shape
 from quantflow_nodes.sweep.figures import Figures, check_metric
 from quantflow_nodes.sweep.outcome import SplitOutcome, SweepOutcome, results_table
 from quantflow_nodes.sweep.results_store import ResultsStore, sweep_id_of
@@ -231,7 +230,7 @@ def _windows(splits: Sequence[Split]) -> list[Window | None]:
 
 def _engine(evaluator: Evaluator, sets: int, data: SweepData, splits: Sequence[Split]) -> str:
     """Return the engine of all sets: sums differ in the last digits between two, and then the best of equals would."""
-    if threshold_shape(evaluator.plan, evaluator.spec.target) is None:
+    if evaluator.shape is None:
         return "auto"  # each backtest is a node's own
     opens_ms = np.unique(data.frame.times_ms)
     bars = sum(data.bars if window is None else bars_in(opens_ms, window) for window in _windows(splits))

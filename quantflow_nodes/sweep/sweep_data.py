@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from quantflow_nodes.node import TooFewBarsError
+from quantflow_nodes.node import TooFewBarsError, port_type
+from quantflow_nodes.nodes.read_bars import ReadBars
 from quantflow_nodes.own_code import own_code
 from quantflow_nodes.ports import Bars, Gap, SymbolFrame
-from quantflow_nodes.sweep.evaluation import Evaluator, SetFailedError, Values
-from quantflow_nodes.sweep.grid import Grid
+from quantflow_nodes.sweep.evaluation import Evaluator, SetFailedError
+from quantflow_nodes.sweep.grid import Grid, Values
 from quantflow_nodes.sweep.origins import NoDigestError, outputs_digest
 from schemas.errors import GraphError, InputError
 
@@ -70,11 +71,12 @@ def read_data(evaluator: Evaluator, grid: Grid) -> SweepData:
     """
     chosen = [grid.values(positions) for positions in grid.sets]
     digests, unknown = _digests(evaluator, chosen)
+    readers = [name for name, node in evaluator.plan.nodes.items() if isinstance(node.node, ReadBars)]
     found: list[Bars] = []
-    for name in evaluator.readers:
+    for name in readers:
         lengths = set()
         for values in evaluator.choices(name, chosen):
-            bars = evaluator.reader_bars(name, values)
+            bars: Bars = evaluator.outputs(name, values, None).bars  # type: ignore[attr-defined]
             found.append(bars)
             lengths.add(bars.timeframe.name)
         if len(lengths) > 1:
@@ -97,8 +99,8 @@ def read_data(evaluator: Evaluator, grid: Grid) -> SweepData:
         last=max(bars.data["datetime"].max() for bars in found).to_pydatetime(),
         bars=max(len(bars.data) for bars in found),
         gaps=tuple(dict.fromkeys(gap for bars in found for gap in bars.gaps)),
-        frame=evaluator.traded_frame(chosen[0]),
-        varies=tuple(axis.name for axis in grid.axes if axis.node in evaluator.readers),
+        frame=_traded_frame(evaluator, chosen[0]),
+        varies=tuple(axis.name for axis in grid.axes if axis.node in readers),
     )
 
 
@@ -106,7 +108,7 @@ def _digests(evaluator: Evaluator, chosen: Sequence[Values]) -> tuple[dict[str, 
     """Return the digest of what each source gives under each choice of its parameters, and the sources without one."""
     digests: dict[str, str] = {}
     unknown = []
-    for name in evaluator.origins:
+    for name in [name for name, node in evaluator.plan.nodes.items() if not node.sources]:
         try:
             for values in evaluator.choices(name, chosen):
                 digests[repr(evaluator.key_of(name, values))] = _digest_of_source(evaluator, name, values)
@@ -122,3 +124,14 @@ def _digest_of_source(evaluator: Evaluator, name: str, values: Values) -> str:
         if isinstance(error.__cause__, TooFewBarsError):
             return "too few bars"
         raise
+
+
+def _traded_frame(evaluator: Evaluator, values: Values) -> SymbolFrame:
+    """Return the bars that flow into the node that judges; of a node that takes none, the first frame."""
+    target = evaluator.plan.nodes[evaluator.spec.target]
+    takes = target.node.inputs_model
+    for _, source in sorted(target.sources.items(), key=lambda item: not issubclass(port_type(takes, item[0]), Bars)):
+        frame = getattr(evaluator.outputs(source.node, values, None), source.output)
+        if isinstance(frame, SymbolFrame):
+            return frame
+    raise InputError(f"{target.name} takes no frame, so there is nothing that a sweep could judge.")
