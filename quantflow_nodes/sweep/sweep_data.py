@@ -70,22 +70,11 @@ def read_data(evaluator: Evaluator, grid: Grid) -> SweepData:
         Where bars can not be read, or their length changes from set to set, or nothing is traded.
     """
     chosen = [grid.values(positions) for positions in grid.sets]
-    digests, unknown = _digests(evaluator, chosen)
     readers = [name for name, node in evaluator.plan.nodes.items() if isinstance(node.node, ReadBars)]
-    found: list[Bars] = []
-    for name in readers:
-        lengths = set()
-        for values in evaluator.choices(name, chosen):
-            bars: Bars = evaluator.outputs(name, values, None).bars  # type: ignore[attr-defined]
-            found.append(bars)
-            lengths.add(bars.timeframe.name)
-        if len(lengths) > 1:
-            raise InputError(
-                f"A sweep compares sets on bars of one length, but {name} reads those of "
-                f"{' and '.join(sorted(lengths))}."
-            )
-    if not found:
+    if not readers:
         raise GraphError(f"The graph {evaluator.spec.graph.name} reads no bars with read_bars, so none can be named.")
+    digests, unknown = _digests(evaluator, chosen)
+    found = [bars for name in readers for bars in _bars_of(evaluator, name, chosen)]
     code = own_code(evaluator.plan)
     unknown = [*(f"the module {module}" for module, digest in code.items() if digest is None), *unknown]
     parts = [*sorted(digests.items()), *code.items()]
@@ -102,6 +91,20 @@ def read_data(evaluator: Evaluator, grid: Grid) -> SweepData:
         frame=_traded_frame(evaluator, chosen[0]),
         varies=tuple(axis.name for axis in grid.axes if axis.node in readers),
     )
+
+
+def _bars_of(evaluator: Evaluator, reader: str, chosen: Sequence[Values]) -> list[Bars]:
+    """Return what a read_bars node gives under each choice of its parameters."""
+    found: list[Bars] = [
+        evaluator.outputs(reader, values, None).bars  # type: ignore[attr-defined]
+        for values in evaluator.choices(reader, chosen)
+    ]
+    lengths = {bars.timeframe.name for bars in found}
+    if len(lengths) > 1:
+        raise InputError(
+            f"A sweep compares sets on bars of one length, but {reader} reads those of {' and '.join(sorted(lengths))}."
+        )
+    return found
 
 
 def _digests(evaluator: Evaluator, chosen: Sequence[Values]) -> tuple[dict[str, str], list[str]]:
