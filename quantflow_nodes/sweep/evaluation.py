@@ -18,7 +18,7 @@ from quantflow_nodes.sweep.fast_path import ThresholdShape, figures_by_threshold
 from quantflow_nodes.sweep.figures import Figures, figures_of
 from quantflow_nodes.sweep.grid import Values, value_key
 from quantflow_nodes.sweep.memo import Memo
-from quantflow_nodes.sweep.origins import outputs_digest
+from quantflow_nodes.sweep.outputs_digest import outputs_digest
 from quantflow_nodes.sweep.windows import Window, rows_from, rows_until
 from research.backtest import BacktestResult
 from research.sweep import SweepBars
@@ -147,17 +147,18 @@ class Evaluator:
         return figures_by_thresholds(prepared, values, start, thresholds, paid, self.spec.engine, context.threads)
 
     def _plain_figures(self, values: Values, window: Window | None) -> Figures:
-        """Return the figures of one set, of which every node is run; empty where it has too few bars."""
+        """Return the figures of one set, of which every node is run."""
+        result = self.backtest(values, window)
+        return {} if result is None else figures_of(result)
+
+    def backtest(self, values: Values, window: Window | None) -> BacktestResult | None:
+        """Return the backtest of one set, None with too few bars; only the node that judges is confined to the window."""
         try:
-            return figures_of(self.backtest(values, window))
+            outputs = self._run(self._target, values, window, {}, confined=True)
         except SetFailedError as error:
             if isinstance(error.__cause__, TooFewBarsError):
-                return {}
+                return None
             raise
-
-    def backtest(self, values: Values, window: Window | None) -> BacktestResult:
-        """Return the backtest of one set: all nodes run, and its window is cut out of what they give."""
-        outputs = self._run(self._target, values, window, {}, confined=True)
         results = (getattr(outputs, port) for port in type(outputs).model_fields)
         return next(result for result in results if isinstance(result, BacktestResult))
 

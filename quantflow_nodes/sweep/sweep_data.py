@@ -12,7 +12,7 @@ from quantflow_nodes.own_code import own_code
 from quantflow_nodes.ports import Bars, Gap, SymbolFrame
 from quantflow_nodes.sweep.evaluation import Evaluator, SetFailedError
 from quantflow_nodes.sweep.grid import Grid, Values
-from quantflow_nodes.sweep.origins import NoDigestError, outputs_digest
+from quantflow_nodes.sweep.outputs_digest import NoDigestError, outputs_digest
 from schemas.errors import GraphError, InputError
 
 

@@ -16,7 +16,7 @@ from quantflow_nodes.sweep.grid import Axis, Grid, Positions
 from research.backtest import BacktestResult
 from schemas.errors import GraphError
 
-MOST_TOLD = 12
+_MOST_TOLD = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def plan_sweep(graph: Graph, grid: Grid, target: str | None = None, *, skip_inva
     if mistakes:
         raise _refused(graph, mistakes)
     checked = _check_sets(graph, grid, classes)
-    plan = _plan_of_one(with_params(graph, grid, (checked.sets or grid.sets)[0]), checked, mistakes)
+    plan = _plan_of_one(_with_params(graph, grid, (checked.sets or grid.sets)[0]), checked, mistakes)
     judge = None if plan is None else _judge(plan, target, mistakes)
     mistakes += checked.mistakes(skip_invalid=skip_invalid)
     if plan is None or judge is None or mistakes:
@@ -104,7 +104,7 @@ def plan_sweep(graph: Graph, grid: Grid, target: str | None = None, *, skip_inva
     )
 
 
-def with_params(graph: Graph, grid: Grid, positions: Positions) -> Graph:
+def _with_params(graph: Graph, grid: Grid, positions: Positions) -> Graph:
     """Return the graph with the parameters of one set."""
     changes: dict[str, dict[str, Any]] = {}
     for axis, value in zip(grid.axes, grid.values(positions), strict=True):
@@ -168,7 +168,7 @@ def _plan_of_one(graph: Graph, checked: _Checked, mistakes: list[str]) -> Plan |
 
 
 def _judge(plan: Plan, wanted: str | None, mistakes: list[str]) -> str | None:
-    found = [name for name, node in plan.nodes.items() if gives_backtest(type(node.node))]
+    found = [name for name, node in plan.nodes.items() if _gives_backtest(type(node.node))]
     if wanted is not None and wanted not in found:
         mistakes.append(f"{wanted} is no node with a backtest; there are {', '.join(found) or 'none'}.")
     elif not found:
@@ -178,7 +178,7 @@ def _judge(plan: Plan, wanted: str | None, mistakes: list[str]) -> str | None:
     return wanted if wanted is not None else found[0] if found else None
 
 
-def gives_backtest(node: NodeClass) -> bool:
+def _gives_backtest(node: NodeClass) -> bool:
     """Tell whether a node's outputs hold a backtest, by which a set can be judged."""
     return any(
         issubclass(port_type(node.outputs_model, port), BacktestResult) for port in node.outputs_model.model_fields
@@ -206,8 +206,8 @@ def _misuses(plan: Plan, grid: Grid, target: str, kept: set[str]) -> Iterator[st
 
 def _counted(lines: Counter[str]) -> list[str]:
     told = [f"{line} ({count:,} {'set' if count == 1 else 'sets'})" for line, count in lines.items()]
-    more = len(told) - MOST_TOLD
-    return told if more <= 0 else [*told[:MOST_TOLD], f"and {more:,} more of that kind."]
+    more = len(told) - _MOST_TOLD
+    return told if more <= 0 else [*told[:_MOST_TOLD], f"and {more:,} more of that kind."]
 
 
 def _refused(graph: Graph, mistakes: Sequence[str]) -> GraphError:

@@ -15,7 +15,7 @@ from quantflow_nodes.commands.sweep_text import outcome_object
 from quantflow_nodes.graph import Graph, load_graph
 from quantflow_nodes.node import Ports
 from quantflow_nodes.ports import Factor
-from quantflow_nodes.sweep.origins import NoDigestError, outputs_digest
+from quantflow_nodes.sweep.outputs_digest import NoDigestError, outputs_digest
 from schemas.collections import Store
 from schemas.settings import Settings
 from schemas.timeframes import Timeframe
@@ -117,7 +117,7 @@ def test_what_can_not_be_compared_is_never_reused(beside: Path, settings: Settin
         outcome = swept(settings, ["momentum.back_bars=5"], graph_beside(beside, 1.0, hidden))
         assert (outcome.reused, outcome.computed) == (0, 1)
     assert outcome_object(outcome, [], 0.0)["not_comparable"] == ["file"]
-    assert "what comes from file is what it was before: every set was computed afresh" in outcome.told_of_data()[0]
+    assert "what comes from file is what it was before: every set was computed afresh" in outcome.warnings()[0]
 
 
 def test_a_digest_is_of_values() -> None:
