@@ -152,7 +152,7 @@ class Evaluator:
         return {} if result is None else figures_of(result)
 
     def backtest(self, values: Values, window: Window | None) -> BacktestResult | None:
-        """Return the backtest of one set, None with too few bars; only the node that judges is confined to the window."""
+        """Return the backtest of one set, None with too few bars; only the last node is confined to the window."""
         try:
             outputs = self._run(self._target, values, window, {}, confined=True)
         except SetFailedError as error:
