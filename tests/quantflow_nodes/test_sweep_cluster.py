@@ -1,11 +1,7 @@
 """A sweep on a Dask cluster of two processes gives what threads give; no bars travel to it."""
 
 import pickle
-import subprocess
-import sys
-from collections.abc import Iterator
 from concurrent.futures import Executor, Future
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,31 +12,8 @@ from quantflow_nodes.commands.run import executor_of
 from schemas.collections import SWEEP_RESULTS, Store
 from schemas.settings import Settings
 
-CLUSTER = """
-import sys
-from distributed import LocalCluster
-if __name__ == "__main__":
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
-        print(cluster.scheduler_address, flush=True)
-        sys.stdin.read()
-"""
 MOST_BYTES_A_TASK, MOST_BYTES_A_RESULT = 16_384, 65_536
 A_BAR_OF_FLOATS = 8 * 5
-
-
-@pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[str]:
-    """The address of a Dask scheduler with two worker processes."""
-    script = tmp_path / "cluster.py"
-    script.write_text(CLUSTER)
-    with subprocess.Popen(
-        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdin is not None
-        yield process.stdout.readline().strip()
-        process.stdin.close()
-        process.wait(30)
 
 
 class Weighed(Executor):
