@@ -192,11 +192,11 @@ class _Sweep:
             if outcome.chosen is not None
         ]
         traced: dict[Window | None, Traced] = {}
-        for task, one in results_of(pool, trace, tasks):
+        for done, (task, one) in enumerate(results_of(pool, trace, tasks), total - len(tasks) + 1):
             if one is not None:
                 traced[task.window] = one
                 self._store.write(_name(task.window), [(task.sets[0], one.figures)])
-            self._observe(total - len(tasks) + len(traced), total)
+            self._observe(done, total)
         tested = [
             replace(outcome, test=traced[outcome.split.test].figures) if outcome.split.test in traced else outcome
             for outcome in outcomes
