@@ -1,7 +1,5 @@
-"""What tests share that takes time to set up: a walk, for those that change no bar, and a cluster."""
+"""A walk that the tests of one file share: those that read its bars and change none."""
 
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 
@@ -13,15 +11,6 @@ from pymongo import MongoClient
 from schemas.collections import SWEEP_RESULTS, SWEEPS, Store
 from schemas.mongo import connect
 from schemas.settings import Settings
-
-CLUSTER = """
-import sys
-from distributed import LocalCluster
-if __name__ == "__main__":
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
-        print(cluster.scheduler_address, flush=True)
-        sys.stdin.read()
-"""
 
 
 @pytest.fixture(scope="module")
@@ -44,18 +33,3 @@ def walk(walk_settings: Settings) -> Iterator[Store]:
         for collection in (SWEEPS, SWEEP_RESULTS):
             database[collection].delete_many({})
         yield database
-
-
-@pytest.fixture(scope="session")
-def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Dask scheduler with two worker processes."""
-    script = tmp_path_factory.mktemp("cluster") / "cluster.py"
-    script.write_text(CLUSTER)
-    with subprocess.Popen(
-        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdin is not None
-        yield process.stdout.readline().strip()
-        process.stdin.close()
-        process.wait(30)
