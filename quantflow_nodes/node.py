@@ -54,6 +54,8 @@ class RunContext:
         The node's name in the graph.
     now : datetime
         When the run started, aware UTC. Nodes read no clock.
+    threads : int or None
+        How many threads a node may work on by itself, its own included; None: as many as there are processors.
     """
 
     settings: Settings
@@ -61,6 +63,7 @@ class RunContext:
     graph: str
     node: str
     now: datetime
+    threads: int | None = None
 
     @property
     def db(self) -> Store:

@@ -1,9 +1,7 @@
 """Runs compiled sweeps on threads and makes figures of what they found; imported only where a sweep is large."""
 
 import math
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
 
@@ -20,6 +18,7 @@ from research.metrics import CurveSums, sums_figures
 from research.moments import ReturnMoments
 from research.overfitting import shape_of
 from research.set_figures import SetFigures
+from research.threads import run_on_threads
 
 SURE = 0.01
 """Share of the squared returns that their deviations from the mean must be at least for all digits to be sure: below,
@@ -107,7 +106,7 @@ def positions_found(bars: Stretches, positions: Floats, costs: Costs, cash: floa
         else:
             stretch_kernels.follow(read_only(changes.at), *_arguments(bars, costs, cash), found[row])
 
-    _on_threads(follow, range(len(positions)), threads)
+    run_on_threads(follow, range(len(positions)), threads)
     return found
 
 
@@ -194,7 +193,7 @@ def _thresholds_found(
             stretch_kernels.follow(read_only(at[:count]), *_arguments(bars, costs, cash), found[chosen])
         rooms.put(room)
 
-    _on_threads(follow, range(len(rows)), threads)
+    run_on_threads(follow, range(len(rows)), threads)
     unsorted = np.empty_like(found)
     unsorted[order] = found
     return unsorted
@@ -204,14 +203,3 @@ def _arguments(
     bars: Stretches, costs: Costs, cash: float
 ) -> tuple[Floats, Floats, Floats, Ints, Floats, float, float, float]:
     return bars.opens, bars.closes, bars.returns, bars.starts, bars.rows, costs.fee, costs.slippage, float(cash)
-
-
-def _on_threads(work: Callable[[int], None], numbers: Sequence[int], threads: int | None) -> None:
-    """Compiled code runs without Python's lock, so threads share the bars, and None uses all processors."""
-    if threads == 1:
-        for number in numbers:
-            work(number)
-        return
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        for _ in pool.map(work, numbers):
-            pass

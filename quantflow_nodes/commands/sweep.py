@@ -15,60 +15,71 @@ from quantflow_nodes.commands.run import executor_of
 from quantflow_nodes.commands.sweep_text import outcome_object, print_outcome
 from quantflow_nodes.graph import load_graph
 from quantflow_nodes.programs import make_folder
-from quantflow_nodes.sweep.figures import METRICS, check_metric
+from quantflow_nodes.sweep.figures import METRICS
 from quantflow_nodes.sweep.files import write_files
 from quantflow_nodes.sweep.grid import parse_grid
 from quantflow_nodes.sweep.run_sweep import Observer, SweepOptions, run_sweep
 from quantflow_nodes.sweep.sweep_plan import plan_sweep
-from quantflow_nodes.sweep.windows import parse_walk_forward
+from quantflow_nodes.sweep.windows import WalkForward, parse_walk_forward
 from schemas.console import configure_logging
 from schemas.errors import InputError
 from schemas.settings import Settings
 
 app = typer.Typer(add_completion=False)
 
+Grids = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NODE.PARAM=VALUES",
+        help="start:stop:step, a,b,c or a YAML list; several options make their product.",
+    ),
+]
+Metric = Annotated[str, typer.Option(help=f"Ranks the sets: {', '.join(METRICS)}.")]
+TrainAndTest = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TRAIN:TEST[:STEP]", help="Choose on TRAIN, trade on TEST, again and again: 7d:1d, or in bars."
+    ),
+]
+Anchored = Annotated[bool, typer.Option("--anchored", help="TRAIN always begins with the first bar.")]
+Draw = Annotated[int | None, typer.Option("--random", min=1, metavar="N", help="Draw N sets of the product.")]
+Seed = Annotated[int, typer.Option(help="Of --random: the same seed draws the same sets.")]
+Judge = Annotated[
+    str | None, typer.Option(metavar="NODE", help="The backtest that judges, where the graph has several.")
+]
+Workers = Annotated[
+    int, typer.Option(min=0, help="Threads or processes. 0: QUANTFLOW_WORKERS, or as many as there are cores.")
+]
+Dask = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Run on a Dask scheduler, such as tcp://127.0.0.1:8786.")
+]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Where files are written; sweep-NAME by default.")]
+Report = Annotated[bool, typer.Option(help="Write report.html.")]
+SkipInvalid = Annotated[
+    bool, typer.Option("--skip-invalid", help="Leave out sets that break a rule, such as an exit above the entry.")
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Compute all again, also what is stored.")]
+Plain = Annotated[bool, typer.Option("--plain", help="Run every node for each set; the same figures.")]
+
 
 @app.command()
 def sweep(
     graph: GraphPath,
-    grid: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NODE.PARAM=VALUES",
-            help="start:stop:step, a,b,c or a YAML list; several options make their product.",
-        ),
-    ] = None,
+    grid: Grids = None,
     change: Changes = None,
-    metric: Annotated[str, typer.Option(help=f"Ranks the sets: {', '.join(METRICS)}.")] = "sharpe",
-    walk_forward: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TRAIN:TEST[:STEP]", help="Choose on TRAIN, trade on TEST, again and again: 7d:1d, or in bars."
-        ),
-    ] = None,
-    anchored: Annotated[bool, typer.Option("--anchored", help="TRAIN always begins with the first bar.")] = False,
-    draw: Annotated[
-        int | None, typer.Option("--random", min=1, metavar="N", help="Draw N sets of the product.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of --random: the same seed draws the same sets.")] = 0,
-    backtest: Annotated[
-        str | None, typer.Option(metavar="NODE", help="The backtest that judges, where the graph has several.")
-    ] = None,
-    workers: Annotated[
-        int, typer.Option(min=0, help="Threads or processes. 0: QUANTFLOW_WORKERS, or as many as there are cores.")
-    ] = 0,
-    dask: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Run on a Dask scheduler, such as tcp://127.0.0.1:8786.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where files are written; sweep-NAME by default.")
-    ] = None,
-    report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
-    skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Leave out sets that break a rule, such as an exit above the entry.")
-    ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Compute all again, also what is stored.")] = False,
-    plain: Annotated[bool, typer.Option("--plain", help="Run every node for each set; the same figures.")] = False,
+    metric: Metric = "sharpe",
+    walk_forward: TrainAndTest = None,
+    anchored: Anchored = False,
+    draw: Draw = None,
+    seed: Seed = 0,
+    backtest: Judge = None,
+    workers: Workers = 0,
+    dask: Dask = None,
+    out: Out = None,
+    report: Report = True,
+    skip_invalid: SkipInvalid = False,
+    fresh: Fresh = False,
+    plain: Plain = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a graph under many parameter sets and rank them; nothing is published.
@@ -85,19 +96,14 @@ def sweep(
       quantflow sweep G.yaml --grid rsi.lookback_bars=7,14,21 --random 100 --seed 1 --metric calmar --json
     """
     started = time.perf_counter()
-    check_metric(metric)
-    if anchored and walk_forward is None:
-        raise InputError("--anchored says how a walk-forward begins. Give --walk-forward too, such as 7d:1d.")
     if dask is not None and workers:
         raise InputError("--workers is about this machine and --dask about a cluster. Give one of them.")
-    walk = None if walk_forward is None else parse_walk_forward(walk_forward, anchored=anchored)
+    options = SweepOptions(metric, _walk_forward(walk_forward, anchored=anchored), workers, fresh, plain)
     settings = Settings.load()
     configure_logging(settings)
-    plan = plan_sweep(
-        load_graph(graph, change), parse_grid(grid or [], draw, seed), backtest, skip_invalid=skip_invalid
-    )
+    drawn = parse_grid(grid or [], draw, seed)
+    plan = plan_sweep(load_graph(graph, change), drawn, backtest, skip_invalid=skip_invalid)
     folder = make_folder(out or Path(f"sweep-{plan.graph.name}"))
-    options = SweepOptions(metric, walk, workers, fresh, plain)
     with executor_of(dask, option="--dask") as cluster, _progress(quiet=as_json) as observe:
         outcome = run_sweep(plan, settings, options, observe, cluster)
     files = write_files(outcome, folder, report=report)
@@ -106,6 +112,14 @@ def sweep(
         print_json(outcome_object(outcome, files, seconds))
     else:
         print_outcome(outcome, files, seconds)
+
+
+def _walk_forward(text: str | None, *, anchored: bool) -> WalkForward | None:
+    if text is not None:
+        return parse_walk_forward(text, anchored=anchored)
+    if anchored:
+        raise InputError("--anchored says how a walk-forward begins. Give --walk-forward too, such as 7d:1d.")
+    return None
 
 
 @contextmanager

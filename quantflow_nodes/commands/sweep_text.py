@@ -46,12 +46,8 @@ def outcome_object(outcome: SweepOutcome, files: list[Path], seconds: float) -> 
 
 def print_outcome(outcome: SweepOutcome, files: list[Path], seconds: float) -> None:
     """Print the best sets, the walk-forward, and what has to be known to read them."""
-    for line in outcome.told_of_data():
+    for line in outcome.warnings():
         out.print(f"[yellow]{escape(line)}[/yellow]", soft_wrap=True)
-    for line in outcome.plan.left_out:
-        out.print(f"Left out: {escape(line)}", soft_wrap=True)
-    if outcome.too_few:
-        out.print(f"{outcome.too_few:,} sets had too few bars and have no figures.")
     out.print(_best_table(outcome))
     out.print(outcome.verdict())
     if outcome.splits:

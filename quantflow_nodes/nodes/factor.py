@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from quantflow_nodes.node import Node, Params, Ports, RunContext, TooFewBarsError
 from quantflow_nodes.ports import Bars, Factor
-from research.factors import FACTORS, compute_factor, factor_lookback_bars, rank_across_symbols
+from research.factors import FACTORS, compute_factors, factor_lookback_bars, rank_across_symbols
 from research.factors.registry import CROSS_SECTIONAL_RANK
 from research.factors.windows import LONGEST_SUMMED_EACH
 from schemas.errors import InputError, QuantFlowError
@@ -64,9 +64,10 @@ class FactorNode(Node[FactorParams, FactorInputs, FactorOutputs]):
             return factor_lookback_bars(params.name, **params.own)
         return None
 
-    def run(self, params: FactorParams, inputs: FactorInputs, context: RunContext) -> FactorOutputs:  # noqa: ARG002
+    def run(self, params: FactorParams, inputs: FactorInputs, context: RunContext) -> FactorOutputs:
+        choice = {"factor": {**params.own, "name": params.name}}
         try:
-            data = compute_factor(inputs.bars.data, params.name, **params.own)
+            data = compute_factors(inputs.bars.data, choice, threads=context.threads)
         except InputError as error:
             longest = inputs.bars.data["symbol"].value_counts().max()
             if longest <= factor_lookback_bars(params.name, **params.own):

@@ -1,31 +1,31 @@
 """Evaluates parameter sets in one process: nodes run once for each choice of the parameters that reach them."""
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from quantflow_nodes.graph import Graph
-from quantflow_nodes.node import Params, Ports, RunContext, TooFewBarsError, port_type
-from quantflow_nodes.nodes.read_bars import ReadBars
+from quantflow_nodes.node import Params, Ports, RunContext, TooFewBarsError
 from quantflow_nodes.plan import PlannedNode, plan_graph
-from quantflow_nodes.ports import Bars, Position, SymbolFrame
+from quantflow_nodes.ports import Position, SymbolFrame
 from quantflow_nodes.runner import NodeFailedError, run_node
-from quantflow_nodes.sweep.fast_path import ThresholdShape, threshold_shape
+from quantflow_nodes.sweep.fast_path import ThresholdShape, figures_by_thresholds, fits_shape, threshold_shape
 from quantflow_nodes.sweep.figures import Figures, figures_of
-from quantflow_nodes.sweep.grid import value_key
+from quantflow_nodes.sweep.grid import Values, value_key
 from quantflow_nodes.sweep.memo import Memo
-from quantflow_nodes.sweep.origins import outputs_digest
+from quantflow_nodes.sweep.outputs_digest import outputs_digest
 from quantflow_nodes.sweep.windows import Window, rows_from, rows_until
 from research.backtest import BacktestResult
+from research.sweep import SweepBars
 from schemas.errors import InputError, QuantFlowError
 
 MOST_BYTES = 512 * 1024 * 1024
 _MOST_SWEEPS = 2
-Values = tuple[Any, ...]
 
 
 class SetFailedError(QuantFlowError):
@@ -102,59 +102,65 @@ class Evaluator:
         self.memo = Memo(MOST_BYTES)
         self._target = self.plan.nodes[spec.target]
         self._reached = self._axes_that_reach()
-        self._shape: ThresholdShape | None = None if spec.plain else threshold_shape(self.plan, spec.target)
+        self.shape = threshold_shape(self.plan, spec.target)
 
     @property
     def is_fast(self) -> bool:
-        """Whether the shape of the graph allows the fast path."""
-        return self._shape is not None
+        """Whether sets are computed together, as the shape of the graph allows."""
+        return self.shape is not None and not self.spec.plain
 
-    def figures(self, sets: tuple[Values, ...], window: Window | None) -> list[Figures]:
+    def figures(self, sets: Sequence[Values], window: Window | None) -> list[Figures]:
         """Return the figures of each set in a window; empty where it has too few bars there."""
-        if self._shape is not None:
-            return self._shape.figures(self, sets, window)
-        return [self.plain_figures(values, window) for values in sets]
+        if self.shape is None or not self.is_fast:
+            return [self._plain_figures(values, window) for values in sets]
+        groups: dict[Hashable, list[int]] = {}
+        for number, values in enumerate(sets):
+            names = (self.shape.factor.node, self.shape.bars.node)
+            key = (*(self.key_of(name, values) for name in names), self.params(self.spec.target, values))
+            groups.setdefault(key, []).append(number)
+        found: list[Figures] = [{}] * len(sets)
+        for numbers in groups.values():
+            own = [sets[number] for number in numbers]
+            figures = self._fast_figures(self.shape, own, window) or [self._plain_figures(one, window) for one in own]
+            for number, one in zip(numbers, figures, strict=True):
+                found[number] = one
+        return found
 
-    def plain_figures(self, values: Values, window: Window | None) -> Figures:
-        """Return the figures of one set, of which every node is run; empty where it has too few bars."""
+    def _fast_figures(
+        self, shape: ThresholdShape, sets: Sequence[Values], window: Window | None
+    ) -> list[Figures] | None:
+        """Return the figures of sets that differ in their thresholds only; None where the plain path must tell."""
+        first, context = sets[0], self.spec.context
         try:
-            return figures_of(self.backtest(values, window))
+            bars = getattr(self.outputs(shape.bars.node, first, window), shape.bars.output)
+            factor = getattr(self.outputs(shape.factor.node, first, window), shape.factor.output)
+            if not fits_shape(bars, factor):
+                return None
+            start = 0 if window is None else int(np.searchsorted(bars.times_ms, window.start_ms))
+            key = ("sweep bars", *self.key_of(shape.bars.node, first), window)
+            prepared = self.memo.get(key, lambda: SweepBars.of(bars.data.iloc[start:]))
+        except QuantFlowError:
+            return None
+        values = factor.data["factor"].to_numpy(np.float64)
+        thresholds: list[Any] = [self.params(shape.position, one) for one in sets]
+        paid: Any = self.params(self.spec.target, first)
+        return figures_by_thresholds(prepared, values, start, thresholds, paid, self.spec.engine, context.threads)
+
+    def _plain_figures(self, values: Values, window: Window | None) -> Figures:
+        """Return the figures of one set, of which every node is run."""
+        result = self.backtest(values, window)
+        return {} if result is None else figures_of(result)
+
+    def backtest(self, values: Values, window: Window | None) -> BacktestResult | None:
+        """Return the backtest of one set, None with too few bars; only the last node is confined to the window."""
+        try:
+            outputs = self._run(self._target, values, window, {}, confined=True)
         except SetFailedError as error:
             if isinstance(error.__cause__, TooFewBarsError):
-                return {}
+                return None
             raise
-
-    def backtest(self, values: Values, window: Window | None) -> BacktestResult:
-        """Return the backtest of one set: all nodes run, and its window is cut out of what they give."""
-        outputs = self._run(self._target, values, window, {}, confined=True)
         results = (getattr(outputs, port) for port in type(outputs).model_fields)
         return next(result for result in results if isinstance(result, BacktestResult))
-
-    def reader_bars(self, name: str, values: Values) -> Bars:
-        """Return what a read_bars node gives with a set's parameters."""
-        bars: Bars = self.outputs(name, values, None).bars  # type: ignore[attr-defined]
-        return bars
-
-    @property
-    def origins(self) -> list[str]:
-        """The nodes without sources: all that a graph computes comes from what they give."""
-        return [name for name, node in self.plan.nodes.items() if not node.sources]
-
-    @property
-    def readers(self) -> list[str]:
-        """The read_bars nodes."""
-        return [name for name, node in self.plan.nodes.items() if isinstance(node.node, ReadBars)]
-
-    def traded_frame(self, values: Values) -> SymbolFrame:
-        """Return the bars that flow into the node that judges; of a node that takes none, the first frame."""
-        takes = self._target.node.inputs_model
-        for _, source in sorted(
-            self._target.sources.items(), key=lambda item: not issubclass(port_type(takes, item[0]), Bars)
-        ):
-            frame = getattr(self.outputs(source.node, values, None), source.output)
-            if isinstance(frame, SymbolFrame):
-                return frame
-        raise InputError(f"{self.spec.target} takes no frame, so there is nothing that a sweep could judge.")
 
     def significant_axes(self) -> list[int]:
         """Return the axes in the order of their nodes: sets that are equal in the first ones share the most nodes."""
@@ -164,6 +170,10 @@ class Evaluator:
     def key_of(self, name: str, values: Values) -> tuple[Hashable, ...]:
         """Return what tells a node's outputs under one set from those under another."""
         return (name, *(value_key(values[number]) for number in self._reached[name]))
+
+    def choices(self, name: str, sets: Sequence[Values]) -> Collection[Values]:
+        """Return one set for each choice of the parameters that reach a node."""
+        return {self.key_of(name, values): values for values in sets}.values()
 
     def params(self, name: str, values: Values) -> Params:
         """Return a node's parameters under a set."""

@@ -1,8 +1,7 @@
 """The fast way to the figures of a graph whose backtest trades one symbol by two thresholds on one factor."""
 
-from collections.abc import Hashable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,72 +10,24 @@ from quantflow_nodes.nodes.threshold_position import ThresholdPosition, Threshol
 from quantflow_nodes.plan import Plan, Source
 from quantflow_nodes.ports import Bars, SymbolFrame
 from quantflow_nodes.sweep.figures import Figures, figures_at
-from quantflow_nodes.sweep.windows import Window
-from research.bars import Floats
+from research.bars import Floats, Ints
 from research.fills import Costs
 from research.sweep import SweepBars, threshold_figures
-from schemas.errors import QuantFlowError
-
-if TYPE_CHECKING:
-    from quantflow_nodes.sweep.evaluation import Evaluator, Values
 
 _ABOVE_ALL = float(np.finfo(np.float64).max)
 _BLOCK = 256
-_THREADS = 1  # tasks run side by side already, on as many threads as the sweep was given
 
 
 @dataclass(frozen=True, slots=True)
 class ThresholdShape:
-    """Where the bars and the factor of the shape come from, and the nodes whose parameters are thresholds and costs.
+    """Where the bars and the factor of the shape come from, and the node whose parameters are the thresholds.
 
     How the factor is made is no part of it: its nodes run as in any graph, once for each choice of their parameters.
     """
 
-    target: str
     position: str
     bars: Source
     factor: Source
-
-    def figures(self, evaluator: "Evaluator", sets: "tuple[Values, ...]", window: Window | None) -> list[Figures]:
-        """Return each set's figures, those of the plain path, which is taken where the bars do not fit the shape."""
-        groups: dict[Hashable, list[int]] = {}
-        for number, values in enumerate(sets):
-            names = (self.factor.node, self.bars.node)
-            key = (*(evaluator.key_of(name, values) for name in names), evaluator.params(self.target, values))
-            groups.setdefault(key, []).append(number)
-        found: list[Figures] = [{}] * len(sets)
-        for numbers in groups.values():
-            own = [sets[number] for number in numbers]
-            figures = self._group(evaluator, own, window) or [evaluator.plain_figures(one, window) for one in own]
-            for number, one in zip(numbers, figures, strict=True):
-                found[number] = one
-        return found
-
-    def _group(self, evaluator: "Evaluator", sets: "list[Values]", window: Window | None) -> list[Figures] | None:
-        """Return the figures of sets that differ in their thresholds only; None where the plain path must tell."""
-        first = sets[0]
-        try:
-            bars = getattr(evaluator.outputs(self.bars.node, first, window), self.bars.output)
-            factor = getattr(evaluator.outputs(self.factor.node, first, window), self.factor.output)
-            if not _fit(bars, factor):
-                return None
-            start = 0 if window is None else int(np.searchsorted(bars.times_ms, window.start_ms))
-            key = ("sweep bars", *evaluator.key_of(self.bars.node, first), window)
-            prepared = evaluator.memo.get(key, lambda: SweepBars.of(bars.data.iloc[start:]))
-        except QuantFlowError:
-            return None
-        params: list[Any] = [evaluator.params(self.position, values) for values in sets]
-        enter = np.array([own.enter_above for own in params], dtype=np.float64)
-        leave = np.array([own.exit_below for own in params], dtype=np.float64)
-        rows, which = _factor_rows(factor.data["factor"].to_numpy(np.float64), start, enter, leave)
-        costs = evaluator.params(self.target, first)
-        if not isinstance(costs, BacktestParams):
-            return None
-        paid = Costs(costs.fee_bps / BPS, costs.slippage_bps / BPS)
-        swept = threshold_figures(
-            prepared, rows, which, enter, leave, paid, costs.initial_cash, evaluator.spec.engine, _THREADS
-        )
-        return [figures_at(swept, number) for number in range(len(sets))]
 
 
 def threshold_shape(plan: Plan, target: str) -> ThresholdShape | None:
@@ -86,9 +37,51 @@ def threshold_shape(plan: Plan, target: str) -> ThresholdShape | None:
     if type(node.node) is not Backtest or wanted is None:
         return None
     position = plan.nodes[wanted.node]
-    if type(position.node) is not ThresholdPosition or not isinstance(position.params, ThresholdPositionParams):
+    if type(position.node) is not ThresholdPosition:
         return None
-    return ThresholdShape(target, position.name, node.sources["bars"], position.sources["factor"])
+    return ThresholdShape(position.name, node.sources["bars"], position.sources["factor"])
+
+
+def fits_shape(bars: object, factor: object) -> bool:
+    """Tell whether the two hold the same bars of one symbol."""
+    return (
+        isinstance(bars, Bars)
+        and isinstance(factor, SymbolFrame)
+        and len(bars.symbol_starts) == 1
+        and bars.symbols == factor.symbols
+        and np.array_equal(bars.times_ms, factor.times_ms)
+    )
+
+
+def figures_by_thresholds(
+    bars: SweepBars,
+    factor: Floats,
+    start: int,
+    thresholds: Sequence[ThresholdPositionParams],
+    paid: BacktestParams,
+    engine: str,
+    threads: int | None,
+) -> list[Figures]:
+    """Return the figures of one set for each pair of thresholds, those that its nodes would give.
+
+    Parameters
+    ----------
+    bars : SweepBars
+        Those that are traded.
+    factor : array
+        Values at the closes of `start` bars before those, which may have decided a position already, then at theirs.
+    start : int
+    thresholds, paid
+        What threshold_position and the backtest are given.
+    engine, threads
+        As for `research.sweep.threshold_figures`.
+    """
+    enter = np.array([own.enter_above for own in thresholds], dtype=np.float64)
+    leave = np.array([own.exit_below for own in thresholds], dtype=np.float64)
+    rows, which = _factor_rows(factor, start, enter, leave)
+    costs = Costs(paid.fee_bps / BPS, paid.slippage_bps / BPS)
+    swept = threshold_figures(bars, rows, which, enter, leave, costs, paid.initial_cash, engine, threads)
+    return [figures_at(swept, number) for number in range(len(thresholds))]
 
 
 def state_at(factor: Floats, row: int, enter_above: Floats, exit_below: Floats) -> Floats:
@@ -116,7 +109,7 @@ def state_at(factor: Floats, row: int, enter_above: Floats, exit_below: Floats) 
     return state
 
 
-def _factor_rows(factor: Floats, start: int, enter: Floats, leave: Floats) -> tuple[Floats, Any]:
+def _factor_rows(factor: Floats, start: int, enter: Floats, leave: Floats) -> tuple[Floats, Ints]:
     """Return the factor from a row on, and which of its variants each set uses.
 
     What bars before the window have decided is told by the first value: above all thresholds, or below.
@@ -128,14 +121,3 @@ def _factor_rows(factor: Floats, start: int, enter: Floats, leave: Floats) -> tu
     rows = np.stack([rest, rest, rest])
     rows[1, 0], rows[2, 0] = _ABOVE_ALL, -_ABOVE_ALL
     return rows, np.where(np.isnan(state), 0, np.where(state == 1.0, 1, 2)).astype(np.int64)
-
-
-def _fit(bars: object, factor: object) -> bool:
-    """Tell whether the two hold the same bars of one symbol."""
-    return (
-        isinstance(bars, Bars)
-        and isinstance(factor, SymbolFrame)
-        and len(bars.symbol_starts) == 1
-        and bars.symbols == factor.symbols
-        and np.array_equal(bars.times_ms, factor.times_ms)
-    )

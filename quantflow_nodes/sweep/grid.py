@@ -17,6 +17,8 @@ MOST_SETS = 250_000
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _RANGE = re.compile(rf"({_NUMBER}):({_NUMBER}):({_NUMBER})")
 Positions = tuple[int, ...]
+Values = tuple[Any, ...]
+"""A set's values, one an axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Grid:
     axes: tuple[Axis, ...]
     sets: tuple[Positions, ...]
 
-    def values(self, positions: Positions) -> tuple[Any, ...]:
+    def values(self, positions: Positions) -> Values:
         """Return a set's values, one an axis."""
         return tuple(axis.values[place] for axis, place in zip(self.axes, positions, strict=True))
 

@@ -107,14 +107,17 @@ class SweepOutcome:
         """The annual Sharpe ratio that the best of so many worthless sets would show."""
         return self.deflation.expected_maximum * math.sqrt(YEAR_SECONDS / self.bar_s)
 
-    def told_of_data(self) -> list[str]:
-        """Say what a reader must know of the data: its gaps, and why nothing was reused."""
+    def warnings(self) -> list[str]:
+        """Say what a reader must know of data and sets: gaps, why nothing was reused, which sets have no figures."""
         told = [f"Open gap: {gap}." for gap in self.data.gaps]
         if self.data.unknown:
             told.append(
                 f"Nobody can tell whether what comes from {' and '.join(self.data.unknown)} is what it was before: "
                 "every set was computed afresh."
             )
+        told += [f"Left out: {line}" for line in self.plan.left_out]
+        if self.too_few:
+            told.append(f"Sets that had too few bars and have no figures: {self.too_few:,}.")
         return told
 
     def param_names(self) -> dict[str, str]:

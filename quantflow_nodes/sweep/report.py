@@ -34,7 +34,7 @@ def sweep_page(outcome: SweepOutcome) -> str:
             best=_best(outcome),
             verdict=outcome.verdict(),
             walk_forward=_walk_forward(outcome) if outcome.splits else None,
-            warnings=_warnings(outcome),
+            warnings=outcome.warnings(),
         )
     )
 
@@ -52,14 +52,6 @@ def _facts(outcome: SweepOutcome, first: dict[str, Any]) -> dict[str, str]:
     return facts | {
         axis.name: f"{len(axis.values):,} values, {axis.values[0]} to {axis.values[-1]}" for axis in grid.axes
     }
-
-
-def _warnings(outcome: SweepOutcome) -> list[str]:
-    found = outcome.told_of_data()
-    found += [f"Left out: {line}" for line in outcome.plan.left_out]
-    if outcome.too_few:
-        found.append(f"{outcome.too_few:,} sets had too few bars and have no figures.")
-    return found
 
 
 def _best(outcome: SweepOutcome) -> TextTable:

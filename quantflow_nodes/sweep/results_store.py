@@ -2,16 +2,18 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import orjson
 from pymongo import UpdateOne
+from pymongo.errors import PyMongoError
 
 from quantflow_nodes.process_identity import own_identity
 from quantflow_nodes.run_record import close_abandoned_runs, versions
 from quantflow_nodes.sweep.figures import FIGURES, Figures
+from quantflow_nodes.sweep.grid import Values
 from quantflow_nodes.sweep.sweep_plan import SweepPlan
 from schemas.collections import SWEEP_RESULTS, SWEEPS, Store
 from schemas.documents import RunState
@@ -20,7 +22,6 @@ from schemas.secrets import without_secrets
 from schemas.sweep_documents import Sweep, SweepResult, SweptParam
 
 _RESULTS_A_READ = 10_000
-Values = tuple[Any, ...]
 
 
 def sweep_id_of(plan: SweepPlan, data_digest: str, engine: str) -> str:
@@ -49,14 +50,20 @@ class ResultsStore:
         self._db, self._plan, self.sweep_id = db, plan, sweep_id
         self._operator = "$set" if replaces else "$setOnInsert"
 
-    def begin(
-        self,
-        metric: str,
-        walk_forward: str | None,
-        data: Mapping[str, Any],
-    ) -> None:
-        """Write the sweep as it begins now, and mark those whose process has died as interrupted."""
+    @contextmanager
+    def recorded(self, metric: str, walk_forward: str | None, data: Mapping[str, Any]) -> Iterator[None]:
+        """Keep the sweep as running for a `with` block, then as it ended; mark earlier ones that were killed."""
         close_abandoned_runs(self._db, SWEEPS)
+        self._begin(metric, walk_forward, data)
+        try:
+            yield
+        except BaseException as error:
+            with suppress(PyMongoError):  # MongoDB may be what failed
+                self._ended("failed" if isinstance(error, Exception) else "interrupted", str(error) or None)
+            raise
+        self._ended("succeeded", None)
+
+    def _begin(self, metric: str, walk_forward: str | None, data: Mapping[str, Any]) -> None:
         plan = self._plan
         sweep = Sweep(
             sweep_id=self.sweep_id,
@@ -76,8 +83,7 @@ class ResultsStore:
         )
         self._db[SWEEPS].replace_one({"sweep_id": self.sweep_id}, sweep.to_mongo(), upsert=True)
 
-    def ended(self, state: RunState, error: str | None = None) -> None:
-        """Write how it ended."""
+    def _ended(self, state: RunState, error: str | None) -> None:
         fields: dict[str, Any] = {"state": state, "ended_at": server_time(self._db)}
         if error is not None:
             fields["error"] = without_secrets(error)
@@ -92,9 +98,9 @@ class ResultsStore:
         )
         return {(one["split"], one["set_id"]): _read(one["figures"]) for one in found}
 
-    def write(self, split: str, sets: Iterable[tuple[Values, Figures]], now: datetime) -> None:
+    def write(self, split: str, sets: Iterable[tuple[Values, Figures]]) -> None:
         """Store the figures of some sets; what is stored already stays as it is, unless it is replaced."""
-        updates = []
+        updates, now = [], server_time(self._db)
         for values, figures in sets:
             result = SweepResult(
                 sweep_id=self.sweep_id,
@@ -106,8 +112,7 @@ class ResultsStore:
             ).to_mongo()
             key = {name: result.pop(name) for name in ("sweep_id", "split", "set_id")}
             updates.append(UpdateOne(key, {self._operator: result}, upsert=True))
-        if updates:
-            self._db[SWEEP_RESULTS].bulk_write(updates, ordered=False)
+        self._db[SWEEP_RESULTS].bulk_write(updates, ordered=False)
 
     def set_id(self, values: Values) -> str:
         """Return SHA-256 of a set's parameters, in hex."""

@@ -3,17 +3,15 @@
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
 import structlog
-from pymongo.errors import PyMongoError
 
 from quantflow_nodes.node import RunContext, TooFewBarsError
 from quantflow_nodes.sweep.evaluation import Evaluator, SweepSpec, Task, adopt, evaluate
-from quantflow_nodes.sweep.fast_path import threshold_shape
 from quantflow_nodes.sweep.figures import Figures, check_metric
 from quantflow_nodes.sweep.outcome import SplitOutcome, SweepOutcome, results_table
 from quantflow_nodes.sweep.results_store import ResultsStore, sweep_id_of
@@ -23,7 +21,6 @@ from quantflow_nodes.sweep.walk_forward import Traced, choose, stitch, trace
 from quantflow_nodes.sweep.windows import ALL, Split, WalkForward, Window, bars_in
 from quantflow_nodes.sweep.workers import local_pool, results_of
 from research.engine import engine_for
-from schemas.collections import Store
 from schemas.errors import InputError
 from schemas.mongo import open_database, serve, server_time
 from schemas.run_id import new_run_id
@@ -32,12 +29,13 @@ from schemas.settings import Settings
 log = structlog.get_logger()
 Observer = Callable[[int, int], None]
 _SETS_A_TASK, _PLAIN_SETS_A_TASK = 256, 8
+_THREADS_A_NODE = 1  # sets run side by side already, on as many threads or processes as the sweep was given
 _CLUSTER_WORKERS = 16  # how many a cluster is expected to have, when work is cut into tasks
 
 
 @dataclass(frozen=True, slots=True)
 class SweepOptions:
-    """How a sweep is run; none of it changes a figure.
+    """How a sweep is run; none of it changes a figure. A metric that is none of `METRICS` is an InputError.
 
     Attributes
     ----------
@@ -57,6 +55,10 @@ class SweepOptions:
     workers: int = 0
     fresh: bool = False
     plain: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a metric by which sets can not be ranked."""
+        check_metric(self.metric)
 
 
 def run_sweep(
@@ -85,32 +87,21 @@ def run_sweep(
     QuantFlowError
         Where the store can not be used or a node fails.
     """
-    check_metric(options.metric)
     with serve(settings) as served, open_database(served) as db:
-        context = RunContext(served, new_run_id(), plan.graph.name, "", server_time(db))
+        context = RunContext(served, new_run_id(), plan.graph.name, "", server_time(db), _THREADS_A_NODE)
         axes = tuple((axis.node, axis.param) for axis in plan.grid.axes)
         evaluator = Evaluator(SweepSpec("", plan.graph, axes, plan.target, context, {}, options.plain))
         data = read_data(evaluator, plan.grid)
-        if options.walk_forward is not None and data.varies:
-            raise InputError(
-                "A walk-forward needs the same bars for all sets, but the grid changes which are read. Take "
-                f"{', '.join(data.varies)} out of it."
-            )
-        splits = _splits(options, data)
+        splits = _splits(options.walk_forward, data)
         engine = _engine(evaluator, len(plan.grid.sets), data, splits)
         sweep_id = sweep_id_of(plan, data.digest, engine)
-        store = ResultsStore(db, plan, sweep_id, replaces=options.fresh)
         key = f"{sweep_id}/{context.run_id}"
         adopt(evaluator, replace(evaluator.spec, key=key, digests=data.digests, engine=engine))
-        store.begin(options.metric, str(options.walk_forward) if options.walk_forward else None, data.facts())
-        log.info("sweep_started", graph=plan.graph.name, sweep_id=sweep_id, sets=len(plan.grid.sets))
-        try:
-            outcome = _Sweep(db, plan, options, evaluator, data, store, observe).run(splits, cluster)
-        except BaseException as error:
-            with suppress(PyMongoError):  # MongoDB may be what failed
-                store.ended("failed" if isinstance(error, Exception) else "interrupted", str(error) or None)
-            raise
-        store.ended("succeeded")
+        store = ResultsStore(db, plan, sweep_id, replaces=options.fresh)
+        walk_forward = None if options.walk_forward is None else str(options.walk_forward)
+        with store.recorded(options.metric, walk_forward, data.facts()):
+            log.info("sweep_started", graph=plan.graph.name, sweep_id=sweep_id, sets=len(plan.grid.sets))
+            outcome = _Sweep(plan, options, evaluator, data, store, observe).run(splits, cluster)
         log.info("sweep_succeeded", graph=plan.graph.name, sweep_id=sweep_id, computed=outcome.computed)
         return outcome
 
@@ -120,7 +111,6 @@ class _Sweep:
 
     def __init__(
         self,
-        db: Store,
         plan: SweepPlan,
         options: SweepOptions,
         evaluator: Evaluator,
@@ -128,7 +118,7 @@ class _Sweep:
         store: ResultsStore,
         observe: Observer,
     ) -> None:
-        self._db, self._plan, self._options, self._evaluator = db, plan, options, evaluator
+        self._plan, self._options, self._evaluator = plan, options, evaluator
         self._data, self._store, self._observe = data, store, observe
         self._values = [plan.grid.values(positions) for positions in plan.grid.sets]
         self._ids = [store.set_id(values) for values in self._values]
@@ -187,7 +177,7 @@ class _Sweep:
         for task, figures in results_of(pool, evaluate, tasks):
             split = _name(task.window)
             found = list(zip(task.sets, figures, strict=True))
-            self._store.write(split, found, server_time(self._db))
+            self._store.write(split, found)
             self._known |= {(split, self._store.set_id(values)): one for values, one in found}
             self._computed += len(found)
             self._observe(done + self._computed, total)
@@ -202,11 +192,11 @@ class _Sweep:
             if outcome.chosen is not None
         ]
         traced: dict[Window | None, Traced] = {}
-        for task, one in results_of(pool, trace, tasks):
+        for done, (task, one) in enumerate(results_of(pool, trace, tasks), total - len(tasks) + 1):
             if one is not None:
                 traced[task.window] = one
-                self._store.write(_name(task.window), [(task.sets[0], one.figures)], server_time(self._db))
-            self._observe(total - len(tasks) + len(traced), total)
+                self._store.write(_name(task.window), [(task.sets[0], one.figures)])
+            self._observe(done, total)
         tested = [
             replace(outcome, test=traced[outcome.split.test].figures) if outcome.split.test in traced else outcome
             for outcome in outcomes
@@ -217,10 +207,15 @@ class _Sweep:
         return [self._known[_name(window), own] for own in self._ids]
 
 
-def _splits(options: SweepOptions, data: SweepData) -> list[Split]:
-    if options.walk_forward is None:
+def _splits(walk_forward: WalkForward | None, data: SweepData) -> list[Split]:
+    if walk_forward is None:
         return []
-    return options.walk_forward.splits(np.unique(data.frame.times_ms), data.frame.timeframe.seconds * 1000)
+    if data.varies:
+        raise InputError(
+            "A walk-forward needs the same bars for all sets, but the grid changes which are read. Take "
+            f"{', '.join(data.varies)} out of it."
+        )
+    return walk_forward.splits(np.unique(data.frame.times_ms), data.frame.timeframe.seconds * 1000)
 
 
 def _windows(splits: Sequence[Split]) -> list[Window | None]:
@@ -230,7 +225,7 @@ def _windows(splits: Sequence[Split]) -> list[Window | None]:
 
 def _engine(evaluator: Evaluator, sets: int, data: SweepData, splits: Sequence[Split]) -> str:
     """Return the engine of all sets: sums differ in the last digits between two, and then the best of equals would."""
-    if threshold_shape(evaluator.plan, evaluator.spec.target) is None:
+    if evaluator.shape is None:
         return "auto"  # each backtest is a node's own
     opens_ms = np.unique(data.frame.times_ms)
     bars = sum(data.bars if window is None else bars_in(opens_ms, window) for window in _windows(splits))

@@ -16,7 +16,7 @@ from quantflow_nodes.sweep.grid import Axis, Grid, Positions
 from research.backtest import BacktestResult
 from schemas.errors import GraphError
 
-MOST_TOLD = 12
+_MOST_TOLD = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,14 @@ class _Checked:
     broken: Counter[str] = field(default_factory=Counter)
     sets: list[Positions] = field(default_factory=list)
 
+    def mistakes(self, *, skip_invalid: bool) -> list[str]:
+        """Return why no sweep can be made of it; broken rules are no reason where they only leave sets out."""
+        told = _counted(self.wrong)
+        if not skip_invalid:
+            advice = " --skip-invalid leaves them out." if self.sets and not self.wrong else ""
+            told += [line + advice for line in _counted(self.broken)]
+        return told if told or self.sets else ["no set is left:", *_counted(self.broken)]
+
 
 def plan_sweep(graph: Graph, grid: Grid, target: str | None = None, *, skip_invalid: bool = False) -> SweepPlan:
     """Return the plan of a sweep.
@@ -78,37 +86,25 @@ def plan_sweep(graph: Graph, grid: Grid, target: str | None = None, *, skip_inva
     if mistakes:
         raise _refused(graph, mistakes)
     checked = _check_sets(graph, grid, classes)
-    try:
-        plan = plan_graph(with_params(graph, grid, (checked.sets or grid.sets)[0]))
-    except GraphError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:]]
-        # what the first set shares with the others is told below, with how many they are
-        mistakes += [line for line in lines if line not in {**checked.wrong, **checked.broken}]
-    else:
-        target = _target(plan, target, mistakes)
-    mistakes += _counted(checked.wrong)
-    if not skip_invalid:
-        advice = " --skip-invalid leaves them out." if checked.sets and not checked.wrong else ""
-        mistakes += [line + advice for line in _counted(checked.broken)]
-    if not checked.sets:
-        mistakes = mistakes or ["no set is left:", *_counted(checked.broken)]
-    if mistakes or target is None:
+    plan = _plan_of_one(_with_params(graph, grid, (checked.sets or grid.sets)[0]), checked, mistakes)
+    judge = None if plan is None else _judge(plan, target, mistakes)
+    mistakes += checked.mistakes(skip_invalid=skip_invalid)
+    if plan is None or judge is None or mistakes:
         raise _refused(graph, mistakes)
-    kept = _leading_to(plan, target)
-    mistakes += _uses(plan, grid, target, kept)
+    kept = _leading_to(plan, judge)
+    mistakes += _misuses(plan, grid, judge, kept)
     if mistakes:
         raise _refused(graph, mistakes)
-    swept = replace(plan.graph, nodes={name: entry for name, entry in plan.graph.nodes.items() if name in kept})
     return SweepPlan(
-        swept,
-        replace(grid, sets=tuple(checked.sets)),
-        target,
-        tuple(_counted(checked.broken)),
-        len(grid.sets) - len(checked.sets),
+        graph=replace(plan.graph, nodes={name: node for name, node in plan.graph.nodes.items() if name in kept}),
+        grid=replace(grid, sets=tuple(checked.sets)),
+        target=judge,
+        left_out=tuple(_counted(checked.broken)),
+        left_out_sets=len(grid.sets) - len(checked.sets),
     )
 
 
-def with_params(graph: Graph, grid: Grid, positions: Positions) -> Graph:
+def _with_params(graph: Graph, grid: Grid, positions: Positions) -> Graph:
     """Return the graph with the parameters of one set."""
     changes: dict[str, dict[str, Any]] = {}
     for axis, value in zip(grid.axes, grid.values(positions), strict=True):
@@ -160,8 +156,19 @@ def _set_mistakes(name: str, graph: Graph, found: NodeClass, swept: dict[str, An
     return [], False
 
 
-def _target(plan: Plan, wanted: str | None, mistakes: list[str]) -> str | None:
-    found = [name for name, node in plan.nodes.items() if gives_backtest(type(node.node))]
+def _plan_of_one(graph: Graph, checked: _Checked, mistakes: list[str]) -> Plan | None:
+    """Return the plan of one set; what is wrong with it and not with its swept parameters adds to `mistakes`."""
+    try:
+        return plan_graph(graph)
+    except GraphError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:]]
+        # what a set shares with the others is told with how many they are
+        mistakes += [line for line in lines if line not in {**checked.wrong, **checked.broken}]
+    return None
+
+
+def _judge(plan: Plan, wanted: str | None, mistakes: list[str]) -> str | None:
+    found = [name for name, node in plan.nodes.items() if _gives_backtest(type(node.node))]
     if wanted is not None and wanted not in found:
         mistakes.append(f"{wanted} is no node with a backtest; there are {', '.join(found) or 'none'}.")
     elif not found:
@@ -171,7 +178,7 @@ def _target(plan: Plan, wanted: str | None, mistakes: list[str]) -> str | None:
     return wanted if wanted is not None else found[0] if found else None
 
 
-def gives_backtest(node: NodeClass) -> bool:
+def _gives_backtest(node: NodeClass) -> bool:
     """Tell whether a node's outputs hold a backtest, by which a set can be judged."""
     return any(
         issubclass(port_type(node.outputs_model, port), BacktestResult) for port in node.outputs_model.model_fields
@@ -188,7 +195,7 @@ def _leading_to(plan: Plan, target: str) -> set[str]:
     return kept
 
 
-def _uses(plan: Plan, grid: Grid, target: str, kept: set[str]) -> Iterator[str]:
+def _misuses(plan: Plan, grid: Grid, target: str, kept: set[str]) -> Iterator[str]:
     for name in kept:
         if isinstance(plan.nodes[name].node, ExportSignals):
             yield f"{target} is fed by what {name} exports, and a sweep publishes nothing. Take that edge away."
@@ -199,8 +206,8 @@ def _uses(plan: Plan, grid: Grid, target: str, kept: set[str]) -> Iterator[str]:
 
 def _counted(lines: Counter[str]) -> list[str]:
     told = [f"{line} ({count:,} {'set' if count == 1 else 'sets'})" for line, count in lines.items()]
-    more = len(told) - MOST_TOLD
-    return told if more <= 0 else [*told[:MOST_TOLD], f"and {more:,} more of that kind."]
+    more = len(told) - _MOST_TOLD
+    return told if more <= 0 else [*told[:_MOST_TOLD], f"and {more:,} more of that kind."]
 
 
 def _refused(graph: Graph, mistakes: Sequence[str]) -> GraphError:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from quantflow_nodes.node import TooFewBarsError
-from quantflow_nodes.sweep.evaluation import SetFailedError, Task, evaluator_of
+from quantflow_nodes.sweep.evaluation import Task, evaluator_of
 from quantflow_nodes.sweep.figures import Figures, best_of, figures_of
 from quantflow_nodes.sweep.grid import Grid
 from quantflow_nodes.sweep.outcome import SplitOutcome, Stitched, deflation_of
@@ -31,12 +30,9 @@ class Traced:
 def trace(task: Task) -> Traced | None:
     """Return the curve of a task's one set in its window, in whichever process this is; None with too few bars."""
     (values,) = task.sets
-    try:
-        result = evaluator_of(task.spec).backtest(values, task.window)
-    except SetFailedError as error:
-        if isinstance(error.__cause__, TooFewBarsError):
-            return None
-        raise
+    result = evaluator_of(task.spec).backtest(values, task.window)
+    if result is None:
+        return None
     curve = result.portfolio_equity
     opens_ms = pd.DatetimeIndex(curve.index).as_unit("ms").asi8
     return Traced(figures_of(result), opens_ms, np.asarray(curve, dtype=np.float64))

@@ -32,6 +32,7 @@ def local_pool(workers: int, settings: Settings, *, threads: bool) -> Iterator[E
     threads : bool
         Threads share what they compute, and do where the work leaves Python; processes run Python side by side.
     """
+    others = multiprocessing.active_children()  # of whoever calls us; they stay
     pool: Executor
     if threads or workers == 1:
         pool = ThreadPoolExecutor(workers, thread_name_prefix="sweep")
@@ -42,7 +43,8 @@ def local_pool(workers: int, settings: Settings, *, threads: bool) -> Iterator[E
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
-            process.terminate()
+            if process not in others:
+                process.terminate()
         raise
     pool.shutdown()
 

@@ -1,8 +1,6 @@
 """Computes factors of large frames: by compiled kernels, symbols and factors side by side, written where they stay."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -16,6 +14,7 @@ from research.factors.arrays import finite
 from research.factors.chosen import ChosenFactor
 from research.factors.spec import Value
 from research.factors.windows import LONGEST_SUMMED_EACH
+from research.threads import run_on_threads
 
 Outputs = Mapping[str, Floats]
 """The arrays to fill, by the word of the factor's parameter `output`, "" where it has none."""
@@ -130,11 +129,14 @@ class _Job:
 
 
 def fill_compiled(
-    rows: Sequence[tuple[ChosenFactor, Floats]], blocks: Sequence[SymbolRows], columns: Mapping[str, Floats]
+    rows: Sequence[tuple[ChosenFactor, Floats]],
+    blocks: Sequence[SymbolRows],
+    columns: Mapping[str, Floats],
+    threads: int | None,
 ) -> None:
     """Fill each factor's row, for each block of rows that is one symbol; prices are finite and above zero.
 
-    Kernels and TA-Lib let go of the interpreter, so as many run at once as there are processors.
+    Kernels and TA-Lib let go of the interpreter, so as many run at once as `threads` says, as in `run_on_threads`.
     """
     ready = {name: read_only(column) for name, column in columns.items()}
     jobs: list[_Job] = []
@@ -145,9 +147,7 @@ def fill_compiled(
             job = _Job(choice, tuple(ready[name] for name in choice.spec.inputs))
             jobs.append(job)
         job.outputs[word] = row
-    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="factors") as pool:
-        for _ in pool.map(lambda task: task[1].run(task[0]), product(blocks, jobs)):
-            pass
+    run_on_threads(lambda task: task[1].run(task[0]), product(blocks, jobs), threads)
 
 
 def _differ_in_output(one: ChosenFactor, other: ChosenFactor) -> bool:

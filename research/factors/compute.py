@@ -41,11 +41,14 @@ def compute_factor(bars: pd.DataFrame, name: str, **params: Value) -> pd.DataFra
     InputError
         Where the name or a parameter is unknown or out of bounds, no symbol has enough bars, or a price is not finite.
     """
-    return _computed(bars, {"factor": choose_factor(name, params)}, None)
+    return _computed(bars, {"factor": choose_factor(name, params)}, None, None)
 
 
 def compute_factors(
-    bars: pd.DataFrame, choices: Mapping[str, Mapping[str, Value]], compiled: bool | None = None
+    bars: pd.DataFrame,
+    choices: Mapping[str, Mapping[str, Value]],
+    compiled: bool | None = None,
+    threads: int | None = None,
 ) -> pd.DataFrame:
     """Return several factors of `bars`: symbol, datetime, then a column for each choice, in the bars' order and index.
 
@@ -60,8 +63,10 @@ def compute_factors(
         From the name of a column to a factor in the words of the node `factor`: its `name` and those parameters that
         are not to have their defaults, such as {"fast": {"name": "ema", "lookback_bars": 12}}.
     compiled : bool, optional
-        Whether to use compiled kernels, on all processors. By default they are used where bars × choices are at least
+        Whether to use compiled kernels. By default they are used where bars × choices are at least
         `COMPILED_FROM_VALUES`. The values are the same to the last bit.
+    threads : int, optional
+        How many threads compiled kernels work on, as many as there are processors by default; 1 is the caller's own.
 
     Returns
     -------
@@ -73,7 +78,7 @@ def compute_factors(
     InputError
         As `compute_factor`; and where there is no choice, or one without a name, or one for a column of the bars' key.
     """
-    return _computed(bars, choose_factors(choices), compiled)
+    return _computed(bars, choose_factors(choices), compiled, threads)
 
 
 def factor_lookback_bars(name: str, **params: Value) -> int:
@@ -87,7 +92,9 @@ def factor_lookback_bars(name: str, **params: Value) -> int:
     return choose_factor(name, params).lookback
 
 
-def _computed(bars: pd.DataFrame, chosen: dict[str, ChosenFactor], compiled: bool | None) -> pd.DataFrame:
+def _computed(
+    bars: pd.DataFrame, chosen: dict[str, ChosenFactor], compiled: bool | None, threads: int | None
+) -> pd.DataFrame:
     inputs = list(dict.fromkeys(name for choice in chosen.values() for name in choice.spec.inputs))
     checked = check_bars(bars, inputs)
     for choice in chosen.values():
@@ -98,7 +105,7 @@ def _computed(bars: pd.DataFrame, chosen: dict[str, ChosenFactor], compiled: boo
     if compiled or (compiled is None and values.size >= COMPILED_FROM_VALUES):
         from research.factors.compiled import fill_compiled  # starts numba
 
-        fill_compiled(rows, checked.blocks, columns)
+        fill_compiled(rows, checked.blocks, columns, threads)
     else:
         _fill(rows, checked, columns)
     keys = {name: bars[name] for name in KEY_COLUMNS}

@@ -1,18 +1,22 @@
-"""A graph gives the same on a Dask cluster as in threads: its nodes and what flows between them can be sent."""
+"""Graphs and sweeps give the same on a Dask cluster of two processes as in threads: what they need can be sent."""
 
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 from market import graph_text, write_walk
+from swept import same, same_splits, swept
 
 from quantflow_nodes.commands.run import executor_of
 from quantflow_nodes.graph import parse_graph
 from quantflow_nodes.plan import plan_graph
 from quantflow_nodes.workflow import run_graph
-from schemas.collections import Store
+from schemas.collections import SWEEP_RESULTS, Store
 from schemas.errors import InputError
 from schemas.settings import Settings
 
@@ -20,16 +24,18 @@ CLUSTER = """
 import sys
 from distributed import LocalCluster
 if __name__ == "__main__":
-    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
         print(cluster.scheduler_address, flush=True)
         sys.stdin.read()
 """
+MOST_BYTES_A_TASK, MOST_BYTES_A_RESULT = 16_384, 65_536
+A_BAR_OF_FLOATS = 8 * 5
 
 
-@pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[str]:
-    """The address of a Dask scheduler with one worker process."""
-    script = tmp_path / "cluster.py"
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Dask scheduler with two worker processes."""
+    script = tmp_path_factory.mktemp("cluster") / "cluster.py"
     script.write_text(CLUSTER)
     with subprocess.Popen(
         [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -52,6 +58,50 @@ def test_a_cluster_gives_what_threads_give(scheduler: str, settings: Settings, d
         there = run_graph(plan, settings, executor=executor).as_dict()["nodes"]
     assert there["backtest"]["summary"] == here["backtest"]["summary"]
     assert there["export"]["summary"]["unchanged"] == here["export"]["summary"]["inserted"] > 5
+
+
+class Weighed(Executor):
+    """Sends tasks on and notes how large they and their results are, and how many threads each may use."""
+
+    def __init__(self, inner: Executor) -> None:
+        self._inner, self.tasks, self.results = inner, list[int](), list[Future[Any]]()
+        self.threads: set[int | None] = set()
+
+    def submit(self, work: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
+        self.threads |= {task.spec.context.threads for task in arguments}
+        self.tasks.append(len(pickle.dumps((work, arguments, named))))
+        self.results.append(self._inner.submit(work, *arguments, **named))
+        return self.results[-1]
+
+
+def keys(db: Store) -> list[Any]:
+    """What is stored: which set, in which window."""
+    order = [("split", 1), ("set_id", 1)]
+    return list(db[SWEEP_RESULTS].find({}, {"_id": 0, "split": 1, "set_id": 1, "params": 1}).sort(order))
+
+
+@pytest.mark.mongo
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the client's sockets close after its `with` block
+def test_a_sweep_on_a_cluster_gives_what_threads_give(scheduler: str, settings: Settings, db: Store) -> None:
+    """Every figure of every set and split; tasks and results are far smaller than the bars."""
+    write_walk(db, 2880)
+    grid = ["momentum.lookback_bars=20,60", "position.enter_above=0:0.002:0.001"]
+    here = swept(settings, grid, walk_forward="24h:6h")
+    stored = keys(db)
+    with executor_of(scheduler) as executor:
+        assert executor is not None
+        weighed = Weighed(executor)
+        there = swept(settings, grid, walk_forward="24h:6h", cluster=weighed, fresh=True)
+    same(there.table, here.table)
+    same_splits(there.splits, here.splits)
+    assert there.stitched is not None
+    assert here.stitched is not None
+    assert there.stitched.equity.to_numpy() == pytest.approx(here.stitched.equity.to_numpy(), rel=1e-9)
+    assert keys(db) == stored
+    assert weighed.threads == {1}
+    assert len(weighed.tasks) >= len(here.splits)
+    assert max(weighed.tasks) < MOST_BYTES_A_TASK < 2880 * A_BAR_OF_FLOATS
+    assert max(len(pickle.dumps(result.result())) for result in weighed.results) < MOST_BYTES_A_RESULT
 
 
 def test_a_scheduler_that_does_not_answer_is_a_sentence() -> None:

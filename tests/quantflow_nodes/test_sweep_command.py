@@ -1,6 +1,7 @@
 """The command `quantflow sweep` as a user meets it: tables, files, JSON, exit codes, and going on after an end."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -25,8 +26,8 @@ GRID = ("--grid", "momentum.lookback_bars=20:60:20", "--grid", "position.enter_a
 SLOW_GRID = "momentum.lookback_bars=10:160:5"
 
 SLOW = '''
-"""A factor that takes its time."""
-import time
+"""A factor that takes its time where a test wants to end it."""
+import os, time
 from quantflow_nodes.nodes.factor import FactorNode
 
 class Slow(FactorNode):
@@ -36,7 +37,7 @@ class Slow(FactorNode):
         FactorNode.params_model, FactorNode.inputs_model, FactorNode.outputs_model
     )
     def run(self, params, inputs, context):
-        time.sleep(0.1)
+        time.sleep(float(os.environ.get("SLOW_S", 0)))
         return super().run(params, inputs, context)
 '''
 
@@ -107,7 +108,8 @@ def ended_by(end: int, db: Store) -> tuple[int | None, str]:
     """Run the slow sweep until it has stored something more, and end it; its exit code, and what it said."""
     before = db[SWEEP_RESULTS].count_documents({})
     command = [QUANTFLOW, "sweep", "walk.yaml", "--workers", "1", "--grid", SLOW_GRID, "--no-report"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
+    slow = {**os.environ, "SLOW_S": "0.1"}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=slow) as running:
         while db[SWEEP_RESULTS].count_documents({}) == before and running.poll() is None:
             time.sleep(0.01)
         running.send_signal(end)

@@ -9,15 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from market import graph_text, write_walk
-from swept import Table, TableOutputs, swept, walk_graph
+from swept import TableOutputs, swept
 
 from quantflow_nodes.commands.sweep_text import outcome_object
 from quantflow_nodes.graph import Graph, load_graph
 from quantflow_nodes.node import Ports
-from quantflow_nodes.plan import plan_graph
 from quantflow_nodes.ports import Factor
-from quantflow_nodes.run_record import versions
-from quantflow_nodes.sweep.origins import NoDigestError, code_digests, outputs_digest
+from quantflow_nodes.sweep.outputs_digest import NoDigestError, outputs_digest
 from schemas.collections import Store
 from schemas.settings import Settings
 from schemas.timeframes import Timeframe
@@ -54,22 +52,27 @@ class Scaled(Node[ScaledParams, ScaledInputs, ScaledOutputs]):
     """A difference of closes, with the scale taken off."""
     type_name = "scaled"
     def run(self, params, inputs, context):
+        from own_formula import taken_off
         scale = next(iter(inputs.scale["scale"]))
-        value = inputs.bars.data["close"].diff(params.back_bars) - scale
+        value = taken_off(inputs.bars.data["close"].diff(params.back_bars), scale)
         data = inputs.bars.data[["symbol", "datetime"]].assign(factor=value)
         return ScaledOutputs(factor=Factor(data, inputs.bars.timeframe))
 '''
+OWN_MODULES = ("own_origin", "own_formula")
+FORMULA = "def taken_off(value, scale):\n    return value - scale\n"
 
 
-def graph_beside(folder: Path, scale: float, code: str) -> Graph:
+def graph_beside(folder: Path, scale: float, code: str, formula: str = FORMULA) -> Graph:
     """The graph of the walk with own nodes, as a new process would load it."""
     (folder / "scale.csv").write_text(f"scale\n{scale}\n")
     (folder / "own_origin.py").write_text(code)
+    (folder / "own_formula.py").write_text(formula)
     text = graph_text().replace("nodes:\n", "nodes:\n  file: {type: own_origin:File}\n")
     factor = "type: own_origin:Scaled, inputs: {bars: bars.bars, scale: file.scale}"
     old = "type: factor, params: {name: momentum, lookback_bars: 60}, inputs: {bars: bars.bars}"
     (folder / "walk.yaml").write_text(text.replace(old, factor))
-    sys.modules.pop("own_origin", None)
+    for own in OWN_MODULES:
+        sys.modules.pop(own, None)
     importlib.invalidate_caches()
     return load_graph(folder / "walk.yaml")
 
@@ -79,7 +82,8 @@ def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for a graph and its own nodes, forgotten after the test."""
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setitem(sys.modules, "own_origin", None)
+    for own in OWN_MODULES:
+        monkeypatch.setitem(sys.modules, own, None)
     return tmp_path
 
 
@@ -87,13 +91,18 @@ def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_other_data_of_an_own_source_or_other_code_is_another_sweep(
     beside: Path, settings: Settings, db: Store
 ) -> None:
-    """The same again is reused; another number in the file, then another formula, gives other figures."""
+    """The same again is reused; another number in the file, another node, another module that it imports are not."""
     write_walk(db, 600)
     grid, kept = ["momentum.back_bars=5,20"], OWN.replace("GIVEN", "")
     first = swept(settings, grid, graph_beside(beside, 1.0, kept))
     assert swept(settings, grid, graph_beside(beside, 1.0, kept)).reused == 2
-    for scale, code in ((25.0, kept), (1.0, kept.replace("- scale", "+ 25"))):
-        other = swept(settings, grid, graph_beside(beside, scale, code))
+    others = (
+        (25.0, kept, FORMULA),
+        (1.0, kept.replace("diff(params.back_bars)", "diff(3)"), FORMULA),
+        (1.0, kept, FORMULA.replace("- scale", "+ 25")),
+    )
+    for scale, code, formula in others:
+        other = swept(settings, grid, graph_beside(beside, scale, code, formula))
         assert (other.reused, other.computed) == (0, 2)
         assert other.sweep_id != first.sweep_id
         assert other.table["trades"].tolist() != first.table["trades"].tolist()
@@ -108,7 +117,7 @@ def test_what_can_not_be_compared_is_never_reused(beside: Path, settings: Settin
         outcome = swept(settings, ["momentum.back_bars=5"], graph_beside(beside, 1.0, hidden))
         assert (outcome.reused, outcome.computed) == (0, 1)
     assert outcome_object(outcome, [], 0.0)["not_comparable"] == ["file"]
-    assert "what comes from file is what it was before: every set was computed afresh" in outcome.told_of_data()[0]
+    assert "what comes from file is what it was before: every set was computed afresh" in outcome.warnings()[0]
 
 
 def test_a_digest_is_of_values() -> None:
@@ -141,11 +150,3 @@ def test_a_frame_is_told_by_all_its_columns() -> None:
     for value in (object(), [object()], {"a": {1, 2}}, np.array([object()])):
         with pytest.raises(NoDigestError):
             outputs_digest(Anything(value=value))
-
-
-def test_only_own_modules_are_told() -> None:
-    """Ours are told by the version; numba has a part in figures too."""
-    own = walk_graph(**{"nodes:\n": "nodes:\n  table: {type: swept:Table}\n"})
-    assert list(code_digests(plan_graph(own))) == [Table.__module__]
-    assert code_digests(plan_graph(walk_graph())) == {}
-    assert "numba" in versions()

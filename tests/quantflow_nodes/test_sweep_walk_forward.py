@@ -6,6 +6,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from market import START, write_walk
+from pymongo import UpdateOne
 from swept import PEEK, same_splits, swept, walk_graph
 
 from research.metrics import YEAR_SECONDS
@@ -17,15 +18,9 @@ pytestmark = pytest.mark.mongo
 GRID = ["momentum.lookback_bars=20,60,120", "position.enter_above=0,0.002"]
 
 
-@pytest.fixture
-def walk(db: Store) -> Store:
-    write_walk(db, 2880)
-    return db
-
-
-def test_the_best_of_each_train_is_traded_in_its_test(walk: Store, settings: Settings) -> None:
+def test_the_best_of_each_train_is_traded_in_its_test(walk: Store, walk_settings: Settings) -> None:
     """Each window by itself is what a sweep of a graph over those bars and those before them would show as best."""
-    outcome = swept(settings, GRID, walk_forward="12h:6h")
+    outcome = swept(walk_settings, GRID, walk_forward="12h:6h")
     assert len(outcome.splits) == 6
     for one in outcome.splits:
         assert one.train is not None
@@ -36,25 +31,28 @@ def test_the_best_of_each_train_is_traded_in_its_test(walk: Store, settings: Set
         assert one.train["sharpe"] == max(sharpes)
 
 
-def test_the_first_train_is_a_backtest_of_its_bars(walk: Store, settings: Settings) -> None:
+def test_the_first_train_is_a_backtest_of_its_bars(walk: Store, walk_settings: Settings) -> None:
     """It begins with the first bar, so a graph that ends where it ends gives the same figures."""
-    outcome = swept(settings, GRID, walk_forward="12h:6h")
+    outcome = swept(walk_settings, GRID, walk_forward="12h:6h")
     ended = walk_graph(**{"end: 2022-01-03": "end: '2022-01-01T12:00'"})
-    alone = swept(settings, GRID, ended).best(1).iloc[0]
+    alone = swept(walk_settings, GRID, ended).best(1).iloc[0]
     train = outcome.splits[0].train
     assert train is not None
     assert train["sharpe"] == pytest.approx(alone["sharpe"], rel=1e-9)
     assert outcome.splits[0].deflated == pytest.approx(alone["deflated_sharpe"], rel=1e-9)
 
 
-def test_the_future_changes_no_choice(walk: Store, settings: Settings) -> None:
+def test_the_future_changes_no_choice(settings: Settings, db: Store) -> None:
     """Other bars after the fourth split's train: the first four choices and three tests stay."""
+    write_walk(db, 2880)
     before = swept(settings, GRID, walk_forward="12h:6h")
     cut = before.splits[3].split.train.end
-    for bar in walk[MINUTE_BARS].find({"datetime": {"$gte": cut}}):
+    changes = []
+    for bar in db[MINUTE_BARS].find({"datetime": {"$gte": cut}}):
         prices = {name: bar[name] * (2 + np.sin(bar["datetime"].minute)) for name in ("open", "close")}
         high, low = max(prices.values()), min(prices.values())
-        walk[MINUTE_BARS].update_one({"_id": bar["_id"]}, {"$set": {**prices, "high": high, "low": low}})
+        changes.append(UpdateOne({"_id": bar["_id"]}, {"$set": {**prices, "high": high, "low": low}}))
+    db[MINUTE_BARS].bulk_write(changes)
     after = swept(settings, GRID, walk_forward="12h:6h")
     same_splits(after.splits[:3], before.splits[:3])
     same_splits([replace(after.splits[3], test=None)], [replace(before.splits[3], test=None)])
@@ -62,28 +60,27 @@ def test_the_future_changes_no_choice(walk: Store, settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("plain", [False, True])
-def test_a_node_that_looks_ahead_sees_no_further_than_its_window(
-    walk: Store, settings: Settings, *, plain: bool
-) -> None:
+def test_a_node_that_looks_ahead_sees_no_further_than_its_window(settings: Settings, db: Store, *, plain: bool) -> None:
     """Bars after a window are not there, not even for a node that peeks: the choice does not know what they hold."""
+    write_walk(db, 1440)
     grid = ["momentum.ahead_bars=1,30,90"]
     before = swept(settings, grid, walk_graph(**PEEK), walk_forward="6h:2h", plain=plain)
     cut = before.splits[5].split.train.end
-    walk[MINUTE_BARS].delete_many({"datetime": {"$gte": cut + timedelta(hours=2)}})
+    db[MINUTE_BARS].delete_many({"datetime": {"$gte": cut + timedelta(hours=2)}})
     after = swept(settings, grid, walk_graph(**PEEK), walk_forward="6h:2h", plain=plain)
     assert len(after.splits) == 6
     same_splits(after.splits, before.splits[:6])
 
 
-def test_a_look_back_reaches_before_its_window(walk: Store, settings: Settings) -> None:
+def test_a_look_back_reaches_before_its_window(walk: Store, walk_settings: Settings) -> None:
     """120 bars are known at the first bar of a test of 60: it trades, which it could not by its own bars alone."""
-    outcome = swept(settings, ["momentum.lookback_bars=120"], walk_forward="12h:1h")
+    outcome = swept(walk_settings, ["momentum.lookback_bars=120"], walk_forward="12h:1h")
     assert sum(one.test["trades"] for one in outcome.splits if one.test is not None) > 10
 
 
-def test_tests_are_stitched_to_one_curve(walk: Store, settings: Settings) -> None:
+def test_tests_are_stitched_to_one_curve(walk: Store, walk_settings: Settings) -> None:
     """Growth multiplies, times increase, and the figures are those of the curve."""
-    outcome = swept(settings, GRID, walk_forward="12h:6h")
+    outcome = swept(walk_settings, GRID, walk_forward="12h:6h")
     stitched = outcome.stitched
     assert stitched is not None
     growth = np.prod([1 + one.test["total_return"] for one in outcome.splits if one.test is not None])
@@ -99,27 +96,27 @@ def test_tests_are_stitched_to_one_curve(walk: Store, settings: Settings) -> Non
     assert stitched.trades == sum(one.test["trades"] for one in outcome.splits if one.test is not None)
 
 
-def test_anchored_trains_grow(walk: Store, settings: Settings) -> None:
+def test_anchored_trains_grow(walk: Store, walk_settings: Settings) -> None:
     """All begin with the first bar; the last one holds all but its test."""
-    outcome = swept(settings, GRID[:1], walk_forward="12h:6h", anchored=True)
+    outcome = swept(walk_settings, GRID[:1], walk_forward="12h:6h", anchored=True)
     assert {one.split.train.start for one in outcome.splits} == {START}
     last = outcome.splits[-1]
     assert last.train is not None
     assert last.train["returns"] == 2880 - 360 - 1
 
 
-def test_windows_are_computed_once(walk: Store, settings: Settings) -> None:
+def test_windows_are_computed_once(walk: Store, walk_settings: Settings) -> None:
     """Again: nothing but the curves of the tests; another step finds the windows that it shares."""
-    first = swept(settings, GRID, walk_forward="12h:6h")
-    again = swept(settings, GRID, walk_forward="12h:6h")
+    first = swept(walk_settings, GRID, walk_forward="12h:6h")
+    again = swept(walk_settings, GRID, walk_forward="12h:6h")
     assert (first.computed, again.computed) == (7 * 6, 0)
     same_splits(again.splits, first.splits)
-    assert swept(settings, GRID, walk_forward="12h:6h:12h").computed == 0
+    assert swept(walk_settings, GRID, walk_forward="12h:6h:12h").computed == 0
 
 
-def test_a_split_in_which_nothing_can_be_chosen_is_told(walk: Store, settings: Settings) -> None:
+def test_a_split_in_which_nothing_can_be_chosen_is_told(walk: Store, walk_settings: Settings) -> None:
     """The look-back is longer than the first trains: no set, no test, no zero."""
-    outcome = swept(settings, ["momentum.lookback_bars=730"], walk_forward="6h:6h")
+    outcome = swept(walk_settings, ["momentum.lookback_bars=730"], walk_forward="6h:6h")
     chosen = [one for one in outcome.splits if one.chosen is not None]
     assert [one.test for one in outcome.splits[:2]] == [None, None]
     assert outcome.chosen_text(outcome.splits[0]) == "none"
@@ -128,13 +125,13 @@ def test_a_split_in_which_nothing_can_be_chosen_is_told(walk: Store, settings: S
     assert len(outcome.stitched.equity) == len(chosen) * 360
 
 
-def test_the_bars_of_a_walk_forward_are_the_same_for_all_sets(walk: Store, settings: Settings) -> None:
+def test_the_bars_of_a_walk_forward_are_the_same_for_all_sets(walk: Store, walk_settings: Settings) -> None:
     """Its windows are cut out of them."""
     with pytest.raises(InputError, match=r"needs the same bars for all sets.*Take bars.end out of it"):
-        swept(settings, ["bars.end=2022-01-02,2022-01-03"], walk_forward="12h:6h")
+        swept(walk_settings, ["bars.end=2022-01-02,2022-01-03"], walk_forward="12h:6h")
 
 
-def test_a_table_without_times_is_refused(walk: Store, settings: Settings) -> None:
+def test_a_table_without_times_is_refused(walk: Store, walk_settings: Settings) -> None:
     """Nobody can tell which of its rows are known in a window; over all bars it may be used."""
     replaced = {
         "type: factor, params: {name: momentum, lookback_bars: 60}, inputs: {bars: bars.bars}": (
@@ -143,6 +140,6 @@ def test_a_table_without_times_is_refused(walk: Store, settings: Settings) -> No
         "nodes:\n": "nodes:\n  table: {type: swept:Table}\n",
     }
     grid = ["momentum.ahead_bars=1,5"]
-    assert swept(settings, grid, walk_graph(**replaced)).too_few == 0
+    assert swept(walk_settings, grid, walk_graph(**replaced)).too_few == 0
     with pytest.raises(QuantFlowError, match="table gives its table as a plain table"):
-        swept(settings, grid, walk_graph(**replaced), walk_forward="12h:6h")
+        swept(walk_settings, grid, walk_graph(**replaced), walk_forward="12h:6h")

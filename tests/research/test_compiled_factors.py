@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from threading import Barrier, get_ident
 
 import numpy as np
 import pandas as pd
@@ -125,6 +126,23 @@ def test_a_factor_of_ones_own_keeps_its_function(monkeypatch, compiled, name):
     bars = random_bars(1, 50)
     found = compute_factors(bars, {"own": {"name": name}}, compiled=compiled)["own"]
     np.testing.assert_array_equal(found, (bars["high"] - bars["low"]) / bars["close"])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_are_as_many_as_asked_for(monkeypatch, threads):
+    """One is the caller's own; of two, both have work at the same time."""
+    meeting, at_work = Barrier(threads, timeout=60), set()
+
+    def met(close):
+        meeting.wait()
+        at_work.add(get_ident())
+        return close
+
+    monkeypatch.setitem(FACTORS, "met", FactorSpec("met", met, ("close",), (), lambda params: 0, "met", "met"))
+    bars = pd.concat([random_bars(seed, 10, name) for seed, name in enumerate("ABCD")], ignore_index=True)
+    compute_factors(bars, {"own": {"name": "met"}}, compiled=True, threads=threads)
+    assert len(at_work) == threads
+    assert (get_ident() in at_work) == (threads == 1)
 
 
 def test_columns_that_lie_apart_are_read_as_they_are():

@@ -1,19 +1,16 @@
-"""What the figures of a sweep come from: what its sources give and the code of own nodes, each named by a digest."""
+"""Names what a node gave by a digest, so that a sweep can tell its data from other data."""
 
 import hashlib
-import inspect
 from collections.abc import Iterable
 from dataclasses import fields
 from datetime import date, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from quantflow_nodes.node import Node, Ports
-from quantflow_nodes.plan import Plan
+from quantflow_nodes.node import Ports
 from quantflow_nodes.ports import SymbolFrame
 
 _PLAIN = (str, bytes, bool, int, float, Decimal, type(None), type(pd.NA), type(pd.NaT))
@@ -39,23 +36,6 @@ def outputs_digest(outputs: Ports) -> str:
             digest.update(b"%d:" % len(part))
             digest.update(part)
     return digest.hexdigest()
-
-
-def code_digests(plan: Plan) -> dict[str, str | None]:
-    """Return SHA-256 of the file of each module that gives a graph own nodes; None where there is no file.
-
-    Modules that those import are not looked at, unless a node's class derives from a class of theirs that is a node.
-    """
-    classes = {base for node in plan.nodes.values() for base in type(node.node).__mro__ if issubclass(base, Node)}
-    own = {base.__module__: base for base in classes if base.__module__.split(".")[0] != "quantflow_nodes"}
-    return {module: _file_digest(own[module]) for module in sorted(own)}
-
-
-def _file_digest(found: type) -> str | None:
-    try:
-        return hashlib.sha256(Path(inspect.getfile(found)).read_bytes()).hexdigest()
-    except (OSError, TypeError):  # made at a prompt, or inside of an archive
-        return None
 
 
 def _parts(value: Any) -> Iterable[bytes]:
