@@ -147,7 +147,8 @@ class BarsCopies:
         for folder in self._symbol_folders():
             with contextlib.suppress(OSError):
                 files = [path.stat() for path in folder.iterdir()]
-                sizes.append((max(file.st_mtime for file in files), sum(file.st_size for file in files), folder))
+                used_at = max((file.st_mtime for file in files), default=0.0)  # a full disk leaves empty folders
+                sizes.append((used_at, sum(file.st_size for file in files), folder))
         too_much = sum(size for _, size, _ in sizes) - self.limit_bytes
         for _, size, folder in sorted(sizes):
             if too_much <= 0:

@@ -348,6 +348,18 @@ def test_copies_take_no_more_than_their_limit(bars: Store, settings: Settings) -
     assert [kept.symbol for kept in copies.kept()] == [BTC]
 
 
+def test_an_empty_folder_among_the_copies_does_no_harm(db: Store, settings: Settings) -> None:
+    """A full disk has room for a folder and none for its files; it is the first to go."""
+    empty = settings.home / "bars" / "0" / "left"
+    empty.mkdir(parents=True)
+    db[MINUTE_BARS].insert_many([bar(number) for number in range(COUNT)])
+    assert len(read(db, BTC)) == COUNT
+    copies = BarsCopies(settings.home, 1)
+    assert [kept.symbol for kept in copies.kept()] == ["left", BTC]
+    copies.make_room()
+    assert copies.kept() == []
+
+
 def test_with_the_setting_at_zero_nothing_is_kept(db: Store, settings: Settings) -> None:
     """Nor is anything looked for."""
     db[MINUTE_BARS].insert_many([bar(number) for number in range(COUNT)])
