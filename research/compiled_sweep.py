@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import numpy as np
 
@@ -182,7 +182,10 @@ def _thresholds_found(
     rooms: SimpleQueue[Floats] = SimpleQueue()
 
     def follow(number: int) -> None:
-        room = np.empty(len(bars.closes)) if rooms.empty() else rooms.get()
+        try:
+            room = rooms.get_nowait()
+        except Empty:
+            room = np.empty(len(bars.closes))
         values = read_only(factor(int(rows[number]), room))
         extremes = np.empty((2, -(-len(values) // crossing_kernels.BLOCK)))
         bits = extremes.view(np.int64)
