@@ -79,8 +79,12 @@ def test_mixed_shapes_read_as_the_plain_driver_reads_them(db: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [("1.5", "'1.5'"), (True, "True"), ({"a": 1}, r"\{'a': 1\}"), ([1.0], r"\[1\.0\]")]
-)
+    ("value", "shown"),
+    [
+        ("1.5", "'1.5'"), (True, "True"), ({"a": 1}, r"\{'a': 1\}"), ([1.0], r"\[1\.0\]"),
+        (Decimal128("sNaN"), r"Decimal128\('NaN'\)"),
+    ],
+)  # fmt: skip
 def test_a_value_that_is_no_number_is_a_sentence(db: Store, value: Any, shown: str) -> None:
     """It names the bar, the field and the value; it is not guessed about."""
     db[MINUTE_BARS].insert_many([stored(0), stored(1, close=value)])
@@ -89,6 +93,14 @@ def test_a_value_that_is_no_number_is_a_sentence(db: Store, value: Any, shown: s
         match=rf"bar of {BTC} at 2022-01-01T00:01:00\+00:00 in crypto_market_1m has close = {shown}; a number",
     ):
         get_crypto_min_data(START, "20230101", BTC, db=db)
+
+
+@pytest.mark.parametrize("years", [(2022, 2023), (1900, 2100)])
+def test_a_list_of_times_is_a_sentence(db: Store, years: tuple[int, int]) -> None:
+    """A query finds it by any of them, and by none of them where they lie around the range; it is no bar's open."""
+    db[MINUTE_BARS].insert_one(stored(0, datetime=[datetime(year, 1, 1, tzinfo=UTC) for year in years]))
+    with pytest.raises(StoreError, match=r"in crypto_market_1m has datetime = \[DatetimeMS.*; one time was needed"):
+        get_crypto_min_data(START, "20220601", BTC, db=db)
 
 
 def test_a_bar_that_is_not_asked_for_can_not_hurt(db: Store) -> None:
