@@ -165,8 +165,10 @@ def _is_worth_asking_again(error: Exception) -> bool:
 
 @stamina.retry(on=_is_worth_asking_again, attempts=3, wait_initial=0.1)
 def _reply(db: Store, command: dict[str, Any]) -> bytes:
+    preference = ReadPreference.PRIMARY if "readConcern" in command else db.read_preference
+    if db.read_concern.document:  # a command as such leaves out what the driver adds to its own finds
+        command = {**command, "readConcern": command.get("readConcern", db.read_concern.document)}
     try:
-        preference = ReadPreference.PRIMARY if "readConcern" in command else db.read_preference
         answer: Any = db.command(command, codec_options=_RAW, read_preference=preference)
     except OperationFailure as error:
         if "hint" not in str(error):

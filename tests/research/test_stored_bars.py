@@ -17,11 +17,13 @@ from bson.int64 import Int64
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+from pymongo.read_concern import ReadConcern
 
 from research.readers import get_crypto_market_data, get_crypto_min_data
 from research.stored_bars import DAYS, MINUTES, find_command, read_stretch
-from schemas.collections import DAY_BARS, MINUTE_BARS, Store
+from schemas.collections import DAY_BARS, MINUTE_BARS, Store, ensure_collections
 from schemas.errors import StoreError
+from schemas.settings import Settings
 
 pytestmark = pytest.mark.mongo
 
@@ -166,6 +168,17 @@ def test_replies_that_the_server_cuts_are_put_together(db: Store) -> None:
     assert finds.cursors == {0}
 
 
+@pytest.mark.parametrize("level", ["majority", None])
+def test_a_read_asks_for_what_the_database_asks_for(settings: Settings, mongo_uri: str, level: str | None) -> None:
+    """A command of its own would leave the read concern out, which the driver adds to its finds."""
+    finds = _Finds()
+    with MongoClient[Any](mongo_uri, event_listeners=[finds]) as client:
+        database = client.get_database(settings.db, read_concern=ReadConcern(level))
+        ensure_collections(database)
+        get_crypto_min_data(START, "20230101", BTC, db=database)
+    assert finds.concerns == [{"level": level} if level else None]
+
+
 def test_a_connection_that_breaks_once_is_no_failure(db: Store) -> None:
     """The find whose connection was cut is asked again on a new one."""
     db[MINUTE_BARS].insert_many([stored(minute) for minute in range(3)])
@@ -245,14 +258,16 @@ def test_a_bar_that_is_stored_twice_is_a_sentence(db: Store) -> None:
 
 
 class _Finds(CommandListener):
-    """Notes what finds return, and the cursors that they leave open."""
+    """Notes how finds ask, what they return, and the cursors that they leave open."""
 
     def __init__(self) -> None:
+        self.concerns: list[Any] = []
         self.cursors: set[int] = set()
         self.rows: list[int] = []
 
     def started(self, event: CommandStartedEvent) -> None:
-        pass
+        if event.command_name == "find":
+            self.concerns.append(event.command.get("readConcern"))
 
     def failed(self, event: CommandFailedEvent) -> None:
         pass
