@@ -115,6 +115,7 @@ def unsure(found: Floats, returns: int) -> list[bool]:
     """Tell of each set whether the plain way must work it out: it was not found, or digits are lost."""
     squares, total = found[:, stretch_kernels.SQUARES], found[:, stretch_kernels.SUM]
     sure = (squares - total**2 / max(returns, 1) >= SURE * squares) & np.isfinite(found).all(axis=1)
+    sure &= found[:, stretch_kernels.GROWTH] >= np.finfo(np.float64).tiny  # what is less has lost digits itself
     left: list[bool] = (~sure).tolist()
     return left
 
