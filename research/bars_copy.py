@@ -153,6 +153,7 @@ class BarsCopies:
         for _, size, folder in sorted(sizes):
             if too_much <= 0:
                 return
+            SymbolCopy(folder).forget()  # first, so that who reads it now does not take it for damaged
             shutil.rmtree(folder, ignore_errors=True)
             too_much -= size
 
@@ -164,6 +165,8 @@ class BarsCopies:
         OSError
             Where something can not be deleted.
         """
+        for folder in self._symbol_folders():
+            SymbolCopy(folder).forget()
         if self.folder.exists():
             shutil.rmtree(self.folder)
 
