@@ -14,7 +14,9 @@ import pandas as pd
 import pytest
 from bar_writer import fill_on, write_on
 from bson.int64 import Int64
+from bson.timestamp import Timestamp
 from pymongo import MongoClient
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from structlog.testing import capture_logs
 
 from research.bars_copy import BarsCopies, month_bounds
@@ -295,18 +297,62 @@ def test_a_damaged_copy_is_not_used(bars: Store, settings: Settings, spoil: Call
 
 
 class PoolBesideAnother(ThreadPoolExecutor):
-    """Threads, and another process that tidies up before they lay the columns: the third time that they are asked."""
+    """Threads, and another process that acts before they read (asked for the 2nd time) or lay the columns (the 3rd)."""
 
-    def __init__(self, tidy_up: Callable[[], None]) -> None:
+    def __init__(self, act: Callable[[], object], time: int) -> None:
         super().__init__(2)
-        self.tidy_up, self.asked = tidy_up, 0
+        self.act, self.time, self.asked = act, time, 0
 
     def map(self, *arguments: Any, **more: Any) -> Any:
-        """Do what is asked, the third time after the other process."""
+        """Do what is asked, at that time after the other process."""
         self.asked += 1
-        if self.asked == 3:
-            self.tidy_up()
+        if self.asked == self.time:
+            self.act()
         return super().map(*arguments, **more)
+
+
+def test_a_record_names_a_moment_that_holds_all_that_was_copied(db: Store, settings: Settings) -> None:
+    """What was written after the proof may be in the copy, and after a restore not in the server's history."""
+    db[MINUTE_BARS].insert_many([bar(number) for number in range(8)])
+    copies = BarsCopies(settings.home, 10**9)
+    between = bar(3, datetime=START + 3.5 * STEP)
+    with PoolBesideAnother(lambda: db[MINUTE_BARS].insert_one(between), 2) as pool:
+        stretch = (1_640_995_200_000, 1_648_771_200_000)  # January to March
+        assert read_through_copies(db, copies, MINUTES, [BTC], stretch, ["close"], pool)
+    assert [kept.bars for kept in copies.kept()] == [9]
+    record = copies.symbol_copy(collection_id(db, MINUTE_BARS), BTC).record()
+    entry = db.client["local"]["oplog.rs"].find_one({"ns": f"{db.name}.{MINUTE_BARS}"}, sort=[("$natural", -1)])
+    assert record
+    assert entry
+    assert Timestamp(record.moment.seconds, record.moment.increment) >= entry["ts"]
+
+
+class Finds(CommandListener):
+    """Notes the read concern of finds that ask for values."""
+
+    def __init__(self) -> None:
+        self.concerns: list[Any] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        if event.command_name == "find" and "close" in event.command["projection"]:
+            self.concerns.append(event.command.get("readConcern"))
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+def test_what_is_copied_the_majority_has_committed(db: Store, settings: Settings, mongo_uri: str) -> None:
+    """What a primary alone holds it may lose again, and no change stream tells of that."""
+    db[MINUTE_BARS].insert_many([bar(number) for number in range(8)])
+    finds, copies = Finds(), BarsCopies(settings.home, 10**9)
+    stretch = (1_640_995_200_000, 1_648_771_200_000)  # January to March
+    with MongoClient[Any](mongo_uri, event_listeners=[finds]) as client, ThreadPoolExecutor(2) as pool:
+        assert read_through_copies(client[settings.db], copies, MINUTES, [BTC], stretch, ["close"], pool)
+    assert finds.concerns
+    assert {concern["level"] for concern in finds.concerns if concern["afterClusterTime"]} == {"majority"}
 
 
 def test_copies_that_another_process_replaces_are_not_damaged(bars: Store, settings: Settings) -> None:
@@ -316,7 +362,7 @@ def test_copies_that_another_process_replaces_are_not_damaged(bars: Store, setti
     record = place.record()
     assert record
     newer = replace(record, months={"2022-01": record.months["2022-01"]})
-    with PoolBesideAnother(lambda: place.write_record(newer)) as pool, capture_logs() as logs:
+    with PoolBesideAnother(lambda: place.write_record(newer), 3) as pool, capture_logs() as logs:
         stretch = (1_640_995_200_000, 1_648_771_200_000)  # January to March
         assert read_through_copies(bars, copies, MINUTES, [BTC, ETH], stretch, ["close"], pool) is None
     assert place.record() == newer
