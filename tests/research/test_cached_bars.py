@@ -327,32 +327,51 @@ def test_a_record_names_a_moment_that_holds_all_that_was_copied(db: Store, setti
     assert Timestamp(record.moment.seconds, record.moment.increment) >= entry["ts"]
 
 
-class Finds(CommandListener):
-    """Notes the read concern of finds that ask for values."""
+class Commands(CommandListener):
+    """Notes the commands that are sent, and acts beside them after the first one of a name was answered."""
 
-    def __init__(self) -> None:
-        self.concerns: list[Any] = []
+    def __init__(self, name: str = "", act: Callable[[], object] = lambda: None) -> None:
+        self.sent: list[Any] = []
+        self.name, self.act = name, act
 
     def started(self, event: CommandStartedEvent) -> None:
-        if event.command_name == "find" and "close" in event.command["projection"]:
-            self.concerns.append(event.command.get("readConcern"))
+        self.sent.append(event.command)
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
-        pass
+        if event.command_name == self.name:
+            self.name = ""
+            self.act()
 
     def failed(self, event: CommandFailedEvent) -> None:
         pass
 
 
+def read_from_january_to_march(settings: Settings, uri: str, commands: Commands, *symbols: str) -> None:
+    """Read through the copies below the settings' home, and check that this was possible."""
+    copies, stretch = BarsCopies(settings.home, 10**9), (1_640_995_200_000, 1_648_771_200_000)
+    with MongoClient[Any](uri, event_listeners=[commands]) as client, ThreadPoolExecutor(2) as pool:
+        assert read_through_copies(client[settings.db], copies, MINUTES, symbols, stretch, ["close"], pool)
+
+
 def test_what_is_copied_the_majority_has_committed(db: Store, settings: Settings, mongo_uri: str) -> None:
     """What a primary alone holds it may lose again, and no change stream tells of that."""
     db[MINUTE_BARS].insert_many([bar(number) for number in range(8)])
-    finds, copies = Finds(), BarsCopies(settings.home, 10**9)
-    stretch = (1_640_995_200_000, 1_648_771_200_000)  # January to March
-    with MongoClient[Any](mongo_uri, event_listeners=[finds]) as client, ThreadPoolExecutor(2) as pool:
-        assert read_through_copies(client[settings.db], copies, MINUTES, [BTC], stretch, ["close"], pool)
-    assert finds.concerns
-    assert {concern["level"] for concern in finds.concerns if concern["afterClusterTime"]} == {"majority"}
+    commands = Commands()
+    read_from_january_to_march(settings, mongo_uri, commands, BTC)
+    concerns = [sent["readConcern"] for sent in commands.sent if "close" in sent.get("projection", {})]
+    assert concerns
+    assert {concern["level"] for concern in concerns if concern["afterClusterTime"]} == {"majority"}
+
+
+def test_a_change_between_two_looks_is_seen_by_the_next_read(bars: Store, settings: Settings, mongo_uri: str) -> None:
+    """Symbols that were read at other times have other tokens: what the first look gives has to hold for all."""
+    for number in (COUNT, COUNT + 1):
+        bars[MINUTE_BARS].insert_one(bar(number))
+    read(bars, ETH)
+    commands = Commands("aggregate", lambda: replace_one(bars[MINUTE_BARS]))
+    read_from_january_to_march(settings, mongo_uri, commands, BTC, ETH)
+    assert len([sent for sent in commands.sent if "aggregate" in sent]) >= 2
+    pd.testing.assert_frame_equal(read(bars), plainly(settings))
 
 
 def test_copies_that_another_process_replaces_are_not_damaged(bars: Store, settings: Settings) -> None:
