@@ -97,6 +97,17 @@ def test_a_stored_bar_that_is_none_is_replaced(db: Store, document: dict[str, An
     assert counts(write_bars(db, rising_bars(1))) == (0, 0, 1)
 
 
+def test_a_stored_day_that_is_none_is_no_bar_of_the_stretch(db: Store) -> None:
+    """A date between the given ones that no calendar has is neither one of them nor a bar beside them."""
+    bars = rising_bars(40, timeframe=DAY)
+    layout = BarLayout(BTC, DAY)
+    date = f"{layout.key(int(bars.open_ms[0]))!s:.6}99"
+    db[layout.collection].insert_one({"date": date, "symbol": str(BTC), **dict.fromkeys(OHLCV, 1.0)})
+    written = write_bars(db, bars)
+    assert counts(written) == (40, 0, 0)
+    assert written.present_ms.tolist() == bars.open_ms.tolist()
+
+
 def test_a_changed_bar_keeps_an_id_of_any_kind(db: Store) -> None:
     """Another program's `_id` may be a text; the document is replaced in its place all the same."""
     document = {"datetime": BarLayout(BTC, MINUTE).key(START_MS), "symbol": str(BTC), "open": 1.0}
