@@ -160,7 +160,7 @@ class _Found:
         self.stored[position] = True
         values = [document.get(name) for name in OHLCV]
         same = all(
-            isinstance(value, int | float) and value == column[position]
+            isinstance(value, int | float) and not isinstance(value, bool) and value == column[position]
             for value, column in zip(values, self._bars.ohlcv, strict=True)
         )
         self.changed[position] = not same

@@ -54,7 +54,7 @@ class StoredSignals:
         self._pairs = pairs
         self._options = db[SIGNALS].codec_options
         self.groups: list[ShapedRows] = []
-        self.symbols: list[str] = []
+        self.symbols: list[Any] = []
         columns = _Columns()
         for reply in () if scope is None else read_replies(db, SIGNALS, scope):
             for group in shaped_rows(reply, _HOLES):
@@ -84,7 +84,7 @@ class StoredSignals:
         columns.has.append(np.full(count, has))
         columns.label.append(np.full(count, self._codes.get(_label(document), -1)))
         columns.pair.append(np.full(count, self._pairs[document["pair"]]))
-        self.symbols.append(document["symbol"])
+        self.symbols.append(document.get("symbol"))
         self.groups.append(group)
 
     def documents(self, rows: npt.NDArray[np.intp]) -> list[dict[str, Any]]:
@@ -194,7 +194,7 @@ def _earlier_versions(
     revisions = list(db[SIGNAL_REVISIONS].find(scope, {"pair": 1, "ts": 1, "version": 1}))
     pair = np.array([pairs[document["pair"]] for document in revisions], np.int64)
     ts_ms = np.array([milliseconds(document["ts"]) for document in revisions], np.int64)
-    version = np.array([document["version"] for document in revisions], np.int64)
+    version = np.array([version_of(document) for document in revisions], np.int64)
     keys = _Keys(insert_ms, ts_ms)
     inserts, own = keys.of(insert_pair, insert_ms), keys.of(pair, ts_ms)
     newest = np.zeros(len(inserts), np.int64)
@@ -233,6 +233,11 @@ def _are_equal(
         is_there = (stored.has[found] & bit) > 0
         equal &= np.where(is_there, own == theirs, np.isnan(own))
     return equal
+
+
+def version_of(document: Mapping[str, Any]) -> int:
+    """Return which content of its key a document is; one that another program stored may not say, and is the first."""
+    return int(document.get("version") or 1)
 
 
 def _label(document: Mapping[str, Any]) -> Label | None:

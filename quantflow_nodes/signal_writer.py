@@ -12,7 +12,7 @@ from pymongo import DeleteOne, InsertOne, ReplaceOne
 from pymongo.errors import BulkWriteError
 
 from quantflow_nodes.signal_columns import milliseconds
-from quantflow_nodes.signal_difference import Difference
+from quantflow_nodes.signal_difference import Difference, version_of
 from schemas.collections import SIGNAL_REVISIONS, SIGNALS, Store
 from schemas.errors import LockedError
 from schemas.raw_write import DUPLICATE_KEY, insert_rows, packed
@@ -55,8 +55,8 @@ class SignalWriter:
         for part in self._chunks(len(difference.changes)):
             present = difference.stored.documents(difference.replaced[part])
             self._keep(present, retracted=False)
-            version = np.array([one["version"] + 1 for one in present], np.int64)
-            created_ms = np.array([milliseconds(one["created_at"]) for one in present], np.int64)
+            version = np.array([version_of(one) + 1 for one in present], np.int64)
+            created_ms = np.array([milliseconds(one.get("created_at", self._now)) for one in present], np.int64)
             operations: list[ReplaceOne[Any]] = []
             signals = difference.signals.take(difference.changes[part])
             for group in signals.documents(version, self._added(), created_ms):
@@ -79,7 +79,8 @@ class SignalWriter:
         A run that was killed before it replaced them has left its own: who reads takes the newest of a version.
         """
         fate = {"replaced_at": self._added()["updated_at"], "replaced_by": self._run_id, "retracted": retracted}
-        self._write(SIGNAL_REVISIONS, [InsertOne(_without_id(one) | fate) for one in contents])
+        kept = [_without_id(one) | {"version": version_of(one)} | fate for one in contents]
+        self._write(SIGNAL_REVISIONS, [InsertOne(one) for one in kept])
 
     def _added(self) -> dict[str, Any]:
         now = self._now + timedelta(seconds=time.monotonic() - self._asked)
@@ -117,7 +118,7 @@ def _only_doubles(error: BulkWriteError) -> bool:
 
 
 def _as_it_was(present: Mapping[str, Any]) -> dict[str, Any]:
-    return {"_id": present["_id"], "version": present["version"]}
+    return {"_id": present["_id"], "version": present.get("version")}
 
 
 def _without_id(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,25 +40,6 @@ def target_changes(position: Floats, smallest: float, at: Ints, want: Floats) ->
 
 
 @compiled()
-def rebalanced(prices: Floats, want: Floats, cash: float, paid: float, got: float, after: Floats) -> None:
-    """Write cash (row 0) and amount (row 1) after each order, as `research.fills` does one by one."""
-    amount = 0.0
-    for order in range(prices.size):
-        price, share = prices[order], want[order]
-        value = amount * price
-        equity = cash + value
-        lacking = share * equity - value
-        if share == 0.0:
-            cash, amount = cash + value * got, 0.0
-        elif lacking > 0.0:
-            cash, amount = equity * (1.0 - share), amount + lacking / (price * paid)
-        else:
-            cash, amount = cash - lacking * got, amount + lacking / price
-        after[0, order] = cash
-        after[1, order] = amount
-
-
-@compiled()
 def mark(closes: Floats, at: Ints, cash_after: Floats, amount_after: Floats, cash: float, equity: Floats) -> None:
     """Write the equity at each close: amount × close + cash, both as they are after the latest order."""
     start, amount = 0, 0.0

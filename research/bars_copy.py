@@ -147,11 +147,13 @@ class BarsCopies:
         for folder in self._symbol_folders():
             with contextlib.suppress(OSError):
                 files = [path.stat() for path in folder.iterdir()]
-                sizes.append((max(file.st_mtime for file in files), sum(file.st_size for file in files), folder))
+                used_at = max((file.st_mtime for file in files), default=0.0)  # a full disk leaves empty folders
+                sizes.append((used_at, sum(file.st_size for file in files), folder))
         too_much = sum(size for _, size, _ in sizes) - self.limit_bytes
         for _, size, folder in sorted(sizes):
             if too_much <= 0:
                 return
+            SymbolCopy(folder).forget()  # first, so that who reads it now does not take it for damaged
             shutil.rmtree(folder, ignore_errors=True)
             too_much -= size
 
@@ -163,6 +165,8 @@ class BarsCopies:
         OSError
             Where something can not be deleted.
         """
+        for folder in self._symbol_folders():
+            SymbolCopy(folder).forget()
         if self.folder.exists():
             shutil.rmtree(self.folder)
 

@@ -4,9 +4,9 @@ import numpy as np
 
 from research import bar_kernels
 from research.bars import CheckedBars, Floats, Ints
-from research.compiled import read_only
+from research.compiled import compiled, read_only
 from research.drawdown import Drawdown
-from research.fills import Changes, Costs, Holdings, Orders
+from research.fills import Changes, Costs, Holdings, Orders, rebalance
 from research.metrics import CurveSums
 from research.moments import joined_moments
 from research.numpy_engine import Engine
@@ -14,6 +14,8 @@ from research.positions import SMALLEST_POSITION, within_bounds
 
 _FIRST_ROOM = 4096
 """Changes that are hoped for: few pages of memory to touch, and few positions have more."""
+
+_rebalance = compiled()(rebalance)
 
 
 def changes_within(position: Floats) -> Changes | None:
@@ -38,10 +40,10 @@ def _changes(bars: CheckedBars, position: Floats) -> list[Changes]:
 
 
 def _rebalanced(prices: Floats, want: Floats, cash: float, costs: Costs) -> Holdings:
-    after = np.empty((2, len(prices)))
     paid, got = costs.buy_rate * (1.0 + costs.fee), costs.sell_rate * (1.0 - costs.fee)
-    bar_kernels.rebalanced(read_only(prices), read_only(want), cash, paid, got, after)
-    return Holdings(after[0], after[1])
+    holdings = Holdings(np.empty(len(prices)), np.empty(len(prices)))
+    _rebalance(read_only(prices), read_only(want), cash, paid, got, holdings.cash, holdings.amount)
+    return holdings
 
 
 def _equity(closes: Floats, orders: Orders, holdings: Holdings, cash: float) -> Floats:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import numpy as np
 
@@ -58,27 +58,33 @@ def stretches_of(opens: Floats, closes: Floats) -> Stretches:
     return Stretches(read_only(opens), read_only(closes), read_only(returns), read_only(starts), read_only(rows))
 
 
-def momentum_found(
-    bars: Stretches,
-    lookbacks: Ints,
-    enter_above: Floats,
-    exit_below: Floats,
-    costs: Costs,
-    cash: float,
-    threads: int | None,
-) -> Floats:
-    """Return what is found of each set of a momentum's look-back and thresholds, one row a set."""
+Factor = Callable[[int, Floats], Floats]
+"""A look-back or row of a sweep, and an array that may be written into, to a factor's values at the bars' closes."""
 
-    def factor(lookback: int, values: Floats) -> Floats:
+
+def momentum_of(bars: Stretches) -> Factor:
+    """Return the factor `momentum`, which is worked out for each look-back."""
+
+    def momentum(lookback: int, values: Floats) -> Floats:
         kernels.change(bars.closes, lookback, values)
         return values
 
-    return _thresholds_found(bars, factor, lookbacks, (enter_above, exit_below), costs, cash, threads)
+    return momentum
 
 
-def threshold_found(
+def row_of(factors: Floats) -> Factor:
+    """Return a factor whose values are there: each is a row."""
+
+    def row(number: int, _: Floats) -> Floats:
+        values: Floats = factors[number]
+        return values
+
+    return row
+
+
+def thresholds_found(
     bars: Stretches,
-    factors: Floats,
+    factor: Factor,
     which: Ints,
     enter_above: Floats,
     exit_below: Floats,
@@ -86,13 +92,34 @@ def threshold_found(
     cash: float,
     threads: int | None,
 ) -> Floats:
-    """Return what is found of each set of a factor and thresholds, one row a set."""
+    """Return what is found of each set of a factor and thresholds, one row a set; each factor is worked out once."""
+    order = np.argsort(which, kind="stable")
+    enter, leave = enter_above[order].tolist(), exit_below[order].tolist()
+    rows, begins = np.unique(which[order], return_index=True)
+    ends = np.append(begins[1:], len(which))
+    found = np.empty((len(which), stretch_kernels.FOUND))
+    rooms: SimpleQueue[Floats] = SimpleQueue()
 
-    def factor(row: int, _: Floats) -> Floats:
-        values: Floats = factors[row]
-        return values
+    def follow(number: int) -> None:
+        try:
+            room = rooms.get_nowait()
+        except Empty:
+            room = np.empty(len(bars.closes))
+        values = read_only(factor(int(rows[number]), room))
+        extremes = np.empty((2, -(-len(values) // crossing_kernels.BLOCK)))
+        bits = extremes.view(np.int64)
+        crossing_kernels.factor_extremes(values, values.view(np.int64), bits[0], bits[1])
+        highs, lows = read_only(extremes[0]), read_only(extremes[1])
+        at = np.empty(len(values) + 1, dtype=np.int64)
+        for chosen in range(begins[number], ends[number]):
+            count = crossing_kernels.crossings(values, highs, lows, enter[chosen], leave[chosen], at)
+            stretch_kernels.follow(read_only(at[:count]), *_arguments(bars, costs, cash), found[chosen])
+        rooms.put(room)
 
-    return _thresholds_found(bars, factor, which, (enter_above, exit_below), costs, cash, threads)
+    run_on_threads(follow, range(len(rows)), threads)
+    unsorted = np.empty_like(found)
+    unsorted[order] = found
+    return unsorted
 
 
 def positions_found(bars: Stretches, positions: Floats, costs: Costs, cash: float, threads: int | None) -> Floats:
@@ -114,6 +141,7 @@ def unsure(found: Floats, returns: int) -> list[bool]:
     """Tell of each set whether the plain way must work it out: it was not found, or digits are lost."""
     squares, total = found[:, stretch_kernels.SQUARES], found[:, stretch_kernels.SUM]
     sure = (squares - total**2 / max(returns, 1) >= SURE * squares) & np.isfinite(found).all(axis=1)
+    sure &= found[:, stretch_kernels.GROWTH] >= np.finfo(np.float64).tiny  # what is less has lost digits itself
     left: list[bool] = (~sure).tolist()
     return left
 
@@ -124,18 +152,10 @@ def figures_of(found: list[float], bars: CheckedBars, cash: float) -> SetFigures
     count, returns = int(trades), len(bars.frame) - 1
     mean = total / returns if returns else math.nan
     deviations = squares - total * mean if returns else 0.0
-    curve = sums_figures(
-        CurveSums(
-            first=cash,
-            last=cash * growth,
-            mean=math.nan,
-            moments=ReturnMoments(returns, mean, max(deviations, 0.0), falls),
-            worst=Drawdown(1.0 - lowest, 0),
-        ),
-        int(bars.ticks[-1]) - int(bars.ticks[0]),
-        bars.step,
-        bars.ticks_per_second,
-    )
+    moments = ReturnMoments(returns, mean, max(deviations, 0.0), falls)
+    sums = CurveSums(cash, cash * growth, math.nan, moments, Drawdown(1.0 - lowest, 0))
+    span = int(bars.ticks[-1]) - int(bars.ticks[0])
+    curve = sums_figures(sums, span, bars.step, bars.ticks_per_second)
     skewness, kurtosis = shape_of(
         deviations,
         cubes - 3 * mean * squares + 2 * returns * mean**3,
@@ -161,42 +181,6 @@ def figures_of(found: list[float], bars: CheckedBars, cash: float) -> SetFigures
         kurtosis=kurtosis,
         returns=returns,
     )
-
-
-def _thresholds_found(
-    bars: Stretches,
-    factor: Callable[[int, Floats], Floats],
-    which: Ints,
-    thresholds: tuple[Floats, Floats],
-    costs: Costs,
-    cash: float,
-    threads: int | None,
-) -> Floats:
-    """Work out each factor once, on one thread, and all sets of it; `factor` may write into the array that it gets."""
-    order = np.argsort(which, kind="stable")
-    enter, leave = (threshold[order].tolist() for threshold in thresholds)
-    rows, begins = np.unique(which[order], return_index=True)
-    ends = np.append(begins[1:], len(which))
-    found = np.empty((len(which), stretch_kernels.FOUND))
-    rooms: SimpleQueue[Floats] = SimpleQueue()
-
-    def follow(number: int) -> None:
-        room = np.empty(len(bars.closes)) if rooms.empty() else rooms.get()
-        values = read_only(factor(int(rows[number]), room))
-        extremes = np.empty((2, -(-len(values) // crossing_kernels.BLOCK)))
-        bits = extremes.view(np.int64)
-        crossing_kernels.factor_extremes(values, values.view(np.int64), bits[0], bits[1])
-        highs, lows = read_only(extremes[0]), read_only(extremes[1])
-        at = np.empty(len(values) + 1, dtype=np.int64)
-        for chosen in range(begins[number], ends[number]):
-            count = crossing_kernels.crossings(values, highs, lows, enter[chosen], leave[chosen], at)
-            stretch_kernels.follow(read_only(at[:count]), *_arguments(bars, costs, cash), found[chosen])
-        rooms.put(room)
-
-    run_on_threads(follow, range(len(rows)), threads)
-    unsorted = np.empty_like(found)
-    unsorted[order] = found
-    return unsorted
 
 
 def _arguments(

@@ -100,14 +100,15 @@ def orders_from_changes(changes: Changes, count: int, ends_early: bool = False) 
     return Orders(at, want, False)
 
 
+Numbers = list[float] | Floats
 Rebalance = Callable[[Floats, Floats, float, Costs], Holdings]
 """Prices, wanted shares, cash and costs to what is held after each order: `rebalanced`, or the same compiled."""
 
 
 def holdings_after(
-    orders: Orders, opens: Floats, cash: float, costs: Costs, rebalance: "Rebalance | None" = None
+    orders: Orders, opens: Floats, cash: float, costs: Costs, rebalancing: "Rebalance | None" = None
 ) -> Holdings:
-    """Return cash and amount after each order; `rebalance` stands in for `rebalanced`.
+    """Return cash and amount after each order; `rebalancing` stands in for `rebalanced`.
 
     A buy spends what lacks to the target's share of the equity, its costs included; a sale sells what the holding
     has above that share. The equity is cash + amount × open, before the order.
@@ -116,7 +117,7 @@ def holdings_after(
     entries, exits = orders.want[0::2], orders.want[1::2]
     if len(entries) == len(exits) and bool((entries > 0).all()) and not exits.any():
         return _round_trips(prices, entries, cash, costs)
-    return (rebalance or rebalanced)(prices, orders.want, cash, costs)
+    return (rebalancing or rebalanced)(prices, orders.want, cash, costs)
 
 
 def _round_trips(prices: Floats, share: Floats, cash: float, costs: Costs) -> Holdings:
@@ -135,9 +136,18 @@ def _round_trips(prices: Floats, share: Floats, cash: float, costs: Costs) -> Ho
 def rebalanced(prices: Floats, want: Floats, cash: float, costs: Costs) -> Holdings:
     """Changes of a holding depend on the one before: one pass, in plain floats because they are the fastest here."""
     paid, got = costs.buy_rate * (1.0 + costs.fee), costs.sell_rate * (1.0 - costs.fee)
+    cash_after, amount_after = [0.0] * len(prices), [0.0] * len(prices)
+    rebalance(prices.tolist(), want.tolist(), cash, paid, got, cash_after, amount_after)
+    return Holdings(np.array(cash_after), np.array(amount_after))
+
+
+def rebalance(
+    prices: Numbers, want: Numbers, cash: float, paid: float, got: float, cash_after: Numbers, amount_after: Numbers
+) -> None:
+    """Write cash and amount after each order; lists of floats for this code, arrays for the same code compiled."""
     amount = 0.0
-    cash_after, amount_after = [], []
-    for price, share in zip(prices.tolist(), want.tolist(), strict=True):
+    for order, price in enumerate(prices):
+        share = want[order]
         value = amount * price
         equity = cash + value
         lacking = share * equity - value
@@ -148,9 +158,8 @@ def rebalanced(prices: Floats, want: Floats, cash: float, costs: Costs) -> Holdi
             cash, amount = equity * (1.0 - share), amount + lacking / (price * paid)
         else:
             cash, amount = cash - lacking * got, amount + lacking / price
-        cash_after.append(cash)
-        amount_after.append(amount)
-    return Holdings(np.array(cash_after), np.array(amount_after))
+        cash_after[order] = cash
+        amount_after[order] = amount
 
 
 def spread(values_after: Floats, first: float, orders: Orders, count: int) -> Floats:

@@ -142,9 +142,26 @@ def changes(
     NoProofError
         Where the server has no change stream for us.
     """
+    # A cursor belongs to a session, and without one of its own each command takes any that no other thread uses.
+    with db.client.start_session(causal_consistency=False) as session:
+        cursor = _opened(db, _command(stored, token, after, watched), session)
+        told = _read_to_end(db, stored, cursor, session) if cursor else None
+    if told is None:
+        anew = changes(db, stored, None, after, {})
+        return Changes(anew.token, anew.after, (), is_all=True)
+    # A stream that begins anew does so after the primary's newest operation, which the majority may not have yet: who
+    # copies now has to wait for that one, or neither copy nor stream would ever hold it. So it is asked for afterwards.
+    inserted, end = told
+    return Changes(end, present(db).newest, inserted, is_all=False)
+
+
+def _command(
+    stored: StoredBars, token: Mapping[str, Any] | None, after: Timestamp, watched: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return the command that opens the stream on all that is no insert, and on inserts that matter."""
     symbol, opens = "fullDocument.symbol", f"fullDocument.{stored.time_field}"
     inserts = [{symbol: name, opens: {"$lt": stored.bound(until_ms)}} for name, until_ms in watched.items()]
-    command: dict[str, Any] = {
+    return {
         "aggregate": stored.collection,
         "pipeline": [
             {"$changeStream": {} if token is None else {"resumeAfter": token}},
@@ -155,40 +172,42 @@ def changes(
         "readConcern": {"level": "majority", "afterClusterTime": after},
         "maxTimeMS": _WAIT_MS,
     }
-    # A cursor belongs to a session, and without one of its own each command takes any that no other thread uses.
-    with db.client.start_session(causal_consistency=False) as session:
-        try:
-            answer = _ask(db, command, session)
-        except OperationFailure as error:
-            if token is not None and error.code not in (UNAUTHORIZED, _TOOK_TOO_LONG):
-                # Whatever the server has against the token, the oplog's loss of its place above all: begin anew.
-                return _anything(db, stored, after)
-            whys = {UNAUTHORIZED: "this user may not watch it", _TOOK_TOO_LONG: "the majority takes too long"}
-            why = whys.get(error.code or 0) or _reason(error)
-            raise NoProofError(f"{stored.collection} has no change stream for us: {why}") from None
-        cursor, batch = answer["cursor"], answer["cursor"]["firstBatch"]
-        inserted: list[tuple[str, int]] = []
-        # A batch with nothing in it is the stream's end; one with something may have been cut.
-        while batch and len(inserted) <= _MOST_CHANGES:
-            places = [_inserted(event, stored) for event in batch]
-            inserted += [place for place in places if place]
-            if None in places or not cursor["id"]:
-                break
-            more = {"getMore": cursor["id"], "collection": stored.collection, "batchSize": _MOST_CHANGES}
-            cursor = _ask(db, more | {"maxTimeMS": 1}, session)["cursor"]
-            batch = cursor["nextBatch"]
-        if cursor["id"]:
-            _ask(db, {"killCursors": stored.collection, "cursors": [cursor["id"]]}, session)
-        if batch or len(inserted) > _MOST_CHANGES:
-            return _anything(db, stored, after)
-    # A stream that begins anew does so after the primary's newest operation, which the majority may not have yet: who
-    # copies now has to wait for that one, or neither copy nor stream would ever hold it. So it is asked for afterwards.
-    return Changes(cursor["postBatchResumeToken"], present(db).newest, inserted, is_all=False)
 
 
-def _anything(db: Store, stored: StoredBars, after: Timestamp) -> Changes:
-    anew = changes(db, stored, None, after, {})
-    return Changes(anew.token, anew.after, (), is_all=True)
+def _opened(db: Store, command: dict[str, Any], session: ClientSession) -> dict[str, Any] | None:
+    """Open the stream and return its cursor; None where the token is of no use any more."""
+    try:
+        cursor: dict[str, Any] = _ask(db, command, session)["cursor"]
+    except OperationFailure as error:
+        resumes = command["pipeline"][0]["$changeStream"]
+        if resumes and error.code not in (UNAUTHORIZED, _TOOK_TOO_LONG):
+            # Whatever the server has against the token, the oplog's loss of its place above all: begin anew.
+            return None
+        whys = {UNAUTHORIZED: "this user may not watch it", _TOOK_TOO_LONG: "the majority takes too long"}
+        why = whys.get(error.code or 0) or str(error).split(", full error")[0]
+        raise NoProofError(f"{command['aggregate']} has no change stream for us: {why}") from None
+    return cursor
+
+
+def _read_to_end(
+    db: Store, stored: StoredBars, cursor: dict[str, Any], session: ClientSession
+) -> tuple[list[tuple[str, int]], Mapping[str, Any]] | None:
+    """Return the inserted bars and the token of the stream's end; None where any bar may have changed."""
+    batch = cursor["firstBatch"]
+    inserted: list[tuple[str, int]] = []
+    # A batch with nothing in it is the stream's end; one with something may have been cut.
+    while batch and len(inserted) <= _MOST_CHANGES:
+        places = [_inserted(event, stored) for event in batch]
+        inserted += [place for place in places if place]
+        if None in places or not cursor["id"]:
+            break
+        more = {"getMore": cursor["id"], "collection": stored.collection, "batchSize": _MOST_CHANGES}
+        cursor = _ask(db, more | {"maxTimeMS": 1}, session)["cursor"]
+        batch = cursor["nextBatch"]
+    if cursor["id"]:
+        _ask(db, {"killCursors": stored.collection, "cursors": [cursor["id"]]}, session)
+    is_all = batch or len(inserted) > _MOST_CHANGES
+    return None if is_all else (inserted, cursor["postBatchResumeToken"])
 
 
 def _inserted(event: Mapping[str, Any], stored: StoredBars) -> tuple[str, int] | None:
@@ -204,7 +223,3 @@ def _ask(db: Store, command: dict[str, Any], session: ClientSession | None = Non
         command, codec_options=_TIMES_AS_MS, read_preference=ReadPreference.PRIMARY, session=session
     )
     return answer
-
-
-def _reason(error: OperationFailure) -> str:
-    return str(error).split(", full error")[0]

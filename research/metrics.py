@@ -210,6 +210,8 @@ def _ratios(moments: ReturnMoments, root_year: float) -> tuple[float, float, flo
 
 
 def _compound(growth: float, power: float) -> float:
+    if growth == 0.0:  # so little is left that no float holds it
+        return -1.0
     try:
         return math.exp(math.log(growth) * power) - 1.0
     except OverflowError:

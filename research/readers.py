@@ -1,11 +1,12 @@
 """Gives stored bars to research as one table: the only part of research that touches MongoDB."""
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -22,6 +23,7 @@ from schemas.symbols import Symbol, symbol_text
 from schemas.timeframes import Timeframe, aware_utc, parse_time
 
 TimeLike = str | date | datetime
+_Read = TypeVar("_Read")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STORED = {"1m": MINUTES, "1d": DAYS}
@@ -123,10 +125,18 @@ def _read(
     """Return the bars frame, read in some threads: through local copies where these are of use, else plainly."""
     values = [field for field in wanted if field in BAR_FIELDS]
     copies = _copies(db, stored, end_ms - start_ms)
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="read-bars") as pool:
+    with _Readers(_THREADS, thread_name_prefix="read-bars") as pool:
         read = copies and read_through_copies(db, copies, stored, symbols, (start_ms, end_ms), values, pool)
         columns, counts = read or _read_plainly(db, stored, symbols, (start_ms, end_ms), values, pool)
     return _frame(columns, counts, wanted)
+
+
+class _Readers(ThreadPoolExecutor):
+    """Threads that work in the context of the caller, who may have limited the time by `pymongo.timeout`."""
+
+    def submit(self, fn: Callable[..., _Read], /, *args: Any, **kwargs: Any) -> Future[_Read]:
+        """Have `fn` run as any executor would."""
+        return super().submit(copy_context().run, fn, *args, **kwargs)
 
 
 def _copies(db: Store, stored: StoredBars, length_ms: int) -> BarsCopies | None:

@@ -165,8 +165,10 @@ def _is_worth_asking_again(error: Exception) -> bool:
 
 @stamina.retry(on=_is_worth_asking_again, attempts=3, wait_initial=0.1)
 def _reply(db: Store, command: dict[str, Any]) -> bytes:
+    preference = ReadPreference.PRIMARY if "readConcern" in command else db.read_preference
+    if db.read_concern.document:  # a command as such leaves out what the driver adds to its own finds
+        command = {**command, "readConcern": command.get("readConcern", db.read_concern.document)}
     try:
-        preference = ReadPreference.PRIMARY if "readConcern" in command else db.read_preference
         answer: Any = db.command(command, codec_options=_RAW, read_preference=preference)
     except OperationFailure as error:
         if "hint" not in str(error):
@@ -209,6 +211,9 @@ def _decoded(
     }
     times = [document[stored.time_field] for document in documents]
     if stored.cell is DATETIME_MS:
+        odd = next((place for place, time in enumerate(times) if not isinstance(time, DatetimeMS)), None)
+        if odd is not None:  # a list of times, which a query matches by each of them
+            raise _wrong(documents[odd], stored.time_field, "one time", stored, symbol)
         columns[stored.time_field] = np.array([int(time) for time in times], np.int64)
     else:
         # Whatever is not 8 bytes becomes 8 bytes that are no day, so that one check finds all.
@@ -221,14 +226,18 @@ def _number(document: Mapping[str, Any], field: str, stored: StoredBars, symbol:
     value = document.get(field)
     if value is None:
         return float("nan")
-    if isinstance(value, Decimal128):
-        return float(value.to_decimal())
+    if isinstance(value, Decimal128) and not (decimal := value.to_decimal()).is_snan():  # one that no float can be
+        return float(decimal)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    time = document[stored.time_field]
-    raise StoreError(
+    raise _wrong(document, field, "a number", stored, symbol)
+
+
+def _wrong(document: Mapping[str, Any], field: str, needed: str, stored: StoredBars, symbol: str) -> StoreError:
+    time, value = document[stored.time_field], document[field]
+    return StoreError(
         f"The bar of {symbol} at {_iso(int(time)) if isinstance(time, DatetimeMS) else time} in {stored.collection} "
-        f"has {field} = {value!r:.60}; a number was needed. Delete it and import it again."
+        f"has {field} = {value!r:.60}; {needed} was needed. Delete it and import it again."
     )
 
 

@@ -91,8 +91,7 @@ def follow(
 ) -> None:
     """Trade from each even change to the next one, by the rules of `research.fills`; write what is found."""
     last, equity, growth, peak, lowest = closes.size - 1, cash, 1.0, cash, 1.0
-    trades, wins, won, lost, ratios, fees, held = 0, 0, 0.0, 0.0, 0.0, 0.0, 0
-    total, squares, cubes, fourths, falls = 0.0, 0.0, 0.0, 0.0, 0.0
+    found[:] = 0.0
     for entry in range(0, at.size, 2):
         begin = at[entry] + 1
         if begin >= last:
@@ -101,8 +100,8 @@ def follow(
         open_rate, close_rate = opens[begin] * (1.0 + slippage), opens[end] * (1.0 - slippage)
         paid, got = open_rate * (1.0 + fee), close_rate * (1.0 - fee)
         amount = equity / paid
-        high, low, first, second, third, fourth, down = stretch_totals(closes, returns, starts, rows, begin + 1, end)
-        high, low = max(high, closes[begin]), min(low, closes[begin])
+        total = stretch_totals(closes, returns, starts, rows, begin + 1, end)
+        high, low = max(total[0], closes[begin]), min(total[1], closes[begin])
         if amount * low < lowest * max(peak, amount * high):  # else no ratio in this stretch can be the lowest
             lowest = min(lowest, amount * low / peak)
             if amount * high > peak:
@@ -112,28 +111,32 @@ def follow(
         equity = cash * growth
         lowest = min(lowest, equity / peak)
         peak = max(peak, equity)
+        _add_trade(found, amount, open_rate, close_rate, got / paid - 1.0, fee)
+        found[HELD] += end - begin
+        _add_returns(found, total, closes[begin] / paid - 1.0, got / closes[end - 1] - 1.0)
+    found[GROWTH], found[LOWEST] = growth, lowest
 
-        ratio = got / paid - 1.0
-        profit = amount * open_rate * (1.0 + fee) * ratio
-        trades += 1
-        wins += ratio > 0.0
-        won += max(profit, 0.0)
-        lost -= min(profit, 0.0)
-        ratios += ratio
-        fees += amount * open_rate * fee + amount * close_rate * fee
-        held += end - begin
 
-        bought, sold = closes[begin] / paid - 1.0, got / closes[end - 1] - 1.0  # the returns of both fills' bars
-        total += first + bought + sold
-        squares += second + bought**2 + sold**2
-        cubes += third + bought**3 + sold**3
-        fourths += fourth + bought**4 + sold**4
-        falls += down + min(bought, 0.0) ** 2 + min(sold, 0.0) ** 2
-    found[GROWTH], found[LOWEST], found[TRADES] = growth, lowest, trades
-    found[WINS], found[WON], found[LOST] = wins, won, lost
-    found[RATIOS], found[FEES], found[HELD] = ratios, fees, held
-    found[SUM], found[SQUARES], found[CUBES] = total, squares, cubes
-    found[FOURTHS], found[FALLS] = fourths, falls
+@compiled()
+def _add_trade(found: Floats, amount: float, open_rate: float, close_rate: float, ratio: float, fee: float) -> None:
+    profit = amount * open_rate * (1.0 + fee) * ratio
+    found[TRADES] += 1.0
+    found[WINS] += 1.0 if ratio > 0.0 else 0.0
+    found[WON] += max(profit, 0.0)
+    found[LOST] -= min(profit, 0.0)
+    found[RATIOS] += ratio
+    found[FEES] += amount * open_rate * fee + amount * close_rate * fee
+
+
+@compiled()
+def _add_returns(found: Floats, total: Totals, bought: float, sold: float) -> None:
+    """Add the returns of a held stretch, and those of both fills' bars."""
+    _, _, first, second, third, fourth, down = total
+    found[SUM] += first + bought + sold
+    found[SQUARES] += second + bought**2 + sold**2
+    found[CUBES] += third + bought**3 + sold**3
+    found[FOURTHS] += fourth + bought**4 + sold**4
+    found[FALLS] += down + min(bought, 0.0) ** 2 + min(sold, 0.0) ** 2
 
 
 @compiled()

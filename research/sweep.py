@@ -1,6 +1,6 @@
 """Backtests many positions on the same bars at once, for the figures alone: what a search over parameters asks for."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -141,12 +141,13 @@ def position_figures(
     """
     positions = np.atleast_2d(np.asarray(position, dtype=np.float64))
     _check_width(bars, positions, "position")
-    if not is_compiled(engine, positions.size):
-        return SweepFigures.of(_plain_figures(bars, iter(positions), costs, initial_cash))
-    from research.compiled_sweep import positions_found
 
-    found = positions_found(bars.stretches, positions, costs, initial_cash, threads)
-    return _compiled_figures(bars, found, lambda chosen: positions[chosen], costs, initial_cash)
+    def found() -> Floats:
+        from research.compiled_sweep import positions_found
+
+        return positions_found(bars.stretches, positions, costs, initial_cash, threads)
+
+    return _figures(bars, len(positions), lambda number: positions[number], found, costs, initial_cash, engine)
 
 
 def threshold_figures(
@@ -190,12 +191,12 @@ def threshold_figures(
     def position(number: int) -> Floats:
         return _crossed(rows[chosen[number]], enter[number], leave[number])
 
-    if not is_compiled(engine, len(chosen) * len(bars.closes)):
-        return SweepFigures.of(_plain_figures(bars, map(position, range(len(chosen))), costs, initial_cash))
-    from research.compiled_sweep import threshold_found
+    def found() -> Floats:
+        from research.compiled_sweep import row_of, thresholds_found
 
-    found = threshold_found(bars.stretches, rows, chosen, enter, leave, costs, initial_cash, threads)
-    return _compiled_figures(bars, found, position, costs, initial_cash)
+        return thresholds_found(bars.stretches, row_of(rows), chosen, enter, leave, costs, initial_cash, threads)
+
+    return _figures(bars, len(chosen), position, found, costs, initial_cash, engine)
 
 
 def momentum_figures(
@@ -234,12 +235,13 @@ def momentum_figures(
     def position(number: int) -> Floats:
         return _crossed(momentum(bars.closes, int(lookbacks[number])), enter[number], leave[number])
 
-    if not is_compiled(engine, len(lookbacks) * count):
-        return SweepFigures.of(_plain_figures(bars, map(position, range(len(lookbacks))), costs, initial_cash))
-    from research.compiled_sweep import momentum_found
+    def found() -> Floats:
+        from research.compiled_sweep import momentum_of, thresholds_found
 
-    found = momentum_found(bars.stretches, lookbacks, enter, leave, costs, initial_cash, threads)
-    return _compiled_figures(bars, found, position, costs, initial_cash)
+        made = bars.stretches
+        return thresholds_found(made, momentum_of(made), lookbacks, enter, leave, costs, initial_cash, threads)
+
+    return _figures(bars, len(lookbacks), position, found, costs, initial_cash, engine)
 
 
 def _check_width(bars: SweepBars, rows: Floats, what: str) -> None:
@@ -268,21 +270,30 @@ def _crossed(factor: Floats, enter_above: float, exit_below: float) -> Floats:
     return np.where(factor > enter_above, 1.0, np.where(factor < exit_below, 0.0, np.nan))
 
 
-def _plain_figures(bars: SweepBars, positions: Iterator[Floats], costs: Costs, cash: float) -> Iterator[SetFigures]:
-    """One backtest after the other: what compiled sweeps must equal."""
-    return (backtested(bars.checked, position, costs, cash, "numpy") for position in positions)
-
-
-def _compiled_figures(
-    bars: SweepBars, found: Floats, position: Callable[[int], Floats], costs: Costs, cash: float
+def _figures(
+    bars: SweepBars,
+    sets: int,
+    position: Callable[[int], Floats],
+    found: Callable[[], Floats],
+    costs: Costs,
+    cash: float,
+    engine: str,
 ) -> SweepFigures:
-    """What compiled code found; sets that it can not be sure of are backtested one by one."""
+    """Return the figures of all sets: one backtest after the other, or what compiled code found, which equals them.
+
+    Sets that compiled code can not be sure of are backtested by themselves. `found` is asked only where code is
+    compiled, as numba takes a second to load.
+    """
+    if not is_compiled(engine, sets * len(bars.closes)):
+        plain = (backtested(bars.checked, position(number), costs, cash, "numpy") for number in range(sets))
+        return SweepFigures.of(plain)
     from research.compiled_sweep import figures_of, unsure
 
-    left = unsure(found, len(bars.closes) - 1)
+    rows = found()
+    left = unsure(rows, len(bars.closes) - 1)
     return SweepFigures.of(
         backtested(bars.checked, position(number), costs, cash, "compiled")
         if left[number]
         else figures_of(row, bars.checked, cash)
-        for number, row in enumerate(found.tolist())
+        for number, row in enumerate(rows.tolist())
     )

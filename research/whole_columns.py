@@ -1,7 +1,7 @@
-"""Looks at whole columns at the speed of memory: texts by Arrow's buffers, steps of numbers piece by piece."""
+"""Looks at whole columns at the speed of memory: texts by Arrow's comparison, steps of numbers piece by piece."""
 
 from bisect import bisect_right
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +12,6 @@ _PIECE = 16_384
 """Numbers that are worked on at once, to stay in the processor's cache."""
 _LONG_RUN = 10_000
 """Rows; of shorter runs there may be so many that factorize is quicker."""
-
-
-class _Texts(NamedTuple):
-    """A text column as Arrow holds it: row i is the bytes from offset i to offset i + 1."""
-
-    offsets: npt.NDArray[np.int64]
-    offset_bytes: Any
-    text: Any
 
 
 def long_runs(column: "pd.Series[Any]") -> npt.NDArray[np.int64] | None:
@@ -42,29 +34,18 @@ def long_runs(column: "pd.Series[Any]") -> npt.NDArray[np.int64] | None:
 
 
 def is_one_text(column: "pd.Series[Any]") -> bool:
-    """Tell whether a text column surely holds one value only; false means not known.
-
-    Equal texts of L bytes lie in Arrow's buffer with period L: all but the first are the bytes of all but the last.
-    """
+    """Tell whether a text column surely holds one value only, as each text is its neighbour; false means not known."""
     texts = _texts(column)
-    if texts is None:
-        return False
-    length = int(texts.offsets[1] - texts.offsets[0])
-    if length == 0 or steps_between(texts.offsets) != (length, length):
-        return False
-    others = (len(column) - 1) * length
-    return bool(texts.text.slice(0, others).equals(texts.text.slice(length, others)))
+    return texts is not None and texts.slice(1).equals(texts.slice(0, len(texts) - 1))
 
 
 def same_texts(left: "pd.Series[Any]", right: "pd.Series[Any]") -> bool:
     """Tell whether two text columns surely hold the same in each row; false means not known.
 
-    Columns that were made one from the other share their buffers, and are not even read.
+    Columns that were made one from the other share their memory, and are not even read.
     """
     one, other = _texts(left), _texts(right)
-    if one is None or other is None or one.offsets[0] != other.offsets[0]:
-        return False
-    return bool(one.offset_bytes.equals(other.offset_bytes) and one.text.equals(other.text))
+    return one is not None and other is not None and one.equals(other)
 
 
 def steps_between(values: npt.NDArray[np.int64]) -> tuple[int, int]:
@@ -78,17 +59,10 @@ def steps_between(values: npt.NDArray[np.int64]) -> tuple[int, int]:
     return min(least), max(most)
 
 
-def _texts(column: "pd.Series[Any]") -> _Texts | None:
-    """Return the buffers of a column that Arrow holds in one piece and without a missing value, else None."""
+def _texts(column: "pd.Series[Any]") -> pa.ChunkedArray | None:
+    """Return a column that Arrow holds, in however many pieces, without a missing value; else None."""
     if not (isinstance(column.dtype, pd.StringDtype) and column.dtype.storage == "pyarrow"):
         return None
-    array = pa.array(column.array)
-    if not isinstance(array, pa.LargeStringArray) or array.null_count or len(array) == 0:
-        return None
-    _, offset_bytes, text = array.buffers()
-    if offset_bytes is None or text is None:
-        return None
-    offset_bytes = offset_bytes.slice(array.offset * 8, (len(array) + 1) * 8)
-    offsets = np.frombuffer(offset_bytes, dtype=np.int64)
-    begin = int(offsets[0])
-    return _Texts(offsets, offset_bytes, text.slice(begin, int(offsets[-1]) - begin))
+    held: Any = column.array
+    texts: pa.ChunkedArray = held.__arrow_array__()
+    return None if texts.null_count or len(texts) == 0 else texts

@@ -7,6 +7,8 @@ import bson
 from bson.codec_options import CodecOptions
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
+from pymongo.client_session import ClientSession
+from pymongo.errors import AutoReconnect, ServerSelectionTimeoutError
 
 from schemas.collections import Store
 from schemas.raw_reply import RawReply
@@ -33,8 +35,18 @@ def read_replies(
         command["sort"] = sort
     with db.client.start_session() as session:
         while command:
-            answer: Any = db.command(command, codec_options=_RAW, session=session)
-            reply = RawReply.parse(answer.raw)
+            reply = RawReply.parse(bytes(_answer(db, command, session).raw))
             yield reply
             more = {"getMore": Int64(reply.cursor), "collection": collection, "batchSize": _BATCH_ROWS}
             command = more if reply.cursor else {}
+
+
+def _answer(db: Store, command: dict[str, Any], session: ClientSession) -> RawBSONDocument:
+    """Run a command; a find whose connection broke runs once more, as one of the driver's own would."""
+    try:
+        return db.command(command, codec_options=_RAW, session=session)
+    except AutoReconnect as error:
+        is_final = "getMore" in command or isinstance(error, ServerSelectionTimeoutError)
+        if is_final or not db.client.options.retry_reads:
+            raise
+    return db.command(command, codec_options=_RAW, session=session)

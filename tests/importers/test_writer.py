@@ -80,13 +80,32 @@ def test_another_shape_with_equal_values_is_unchanged(db: Store, document: dict[
     assert counts(write_bars(db, bars)) == (2, 0, 1)
 
 
-@pytest.mark.parametrize("document", [{"open": 100.0}, {"open": "100"}, {"open": float("nan")}])
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"open": 100.0},
+        {"open": "100"},
+        {"open": float("nan")},
+        {"open": 100.0, "high": 101.0, "low": 99.0, "close": 100.5, "volume": False},  # equals 0 in Python
+    ],
+)
 def test_a_stored_bar_that_is_none_is_replaced(db: Store, document: dict[str, Any]) -> None:
-    """A stored document without values, or with texts or NaN, counts as changed."""
+    """A stored document without values, or with texts, NaN or truths, counts as changed."""
     layout = BarLayout(BTC, MINUTE)
     db["crypto_market_1m"].insert_one({"datetime": layout.key(START_MS), "symbol": str(BTC), **document})
     assert counts(write_bars(db, rising_bars(1))) == (0, 1, 0)
     assert counts(write_bars(db, rising_bars(1))) == (0, 0, 1)
+
+
+def test_a_stored_day_that_is_none_is_no_bar_of_the_stretch(db: Store) -> None:
+    """A date between the given ones that no calendar has is neither one of them nor a bar beside them."""
+    bars = rising_bars(40, timeframe=DAY)
+    layout = BarLayout(BTC, DAY)
+    date = f"{layout.key(int(bars.open_ms[0]))!s:.6}99"
+    db[layout.collection].insert_one({"date": date, "symbol": str(BTC), **dict.fromkeys(OHLCV, 1.0)})
+    written = write_bars(db, bars)
+    assert counts(written) == (40, 0, 0)
+    assert written.present_ms.tolist() == bars.open_ms.tolist()
 
 
 def test_a_changed_bar_keeps_an_id_of_any_kind(db: Store) -> None:

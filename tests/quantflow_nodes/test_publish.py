@@ -97,6 +97,18 @@ def test_each_content_that_ever_was_can_be_read(db: Store) -> None:
     assert [(one.version, one.score) for one in stored(db)] == [(4, 0.1)]
 
 
+def test_a_signal_that_another_program_stored_is_the_first_version(db: Store) -> None:
+    """It has what a signal must have and nothing of its writer: it is replaced and retracted like any other."""
+    for minute in (0, 1):
+        db[SIGNALS].insert_one(signal(minute, "exit_long").to_mongo())
+    assert counts(publish(db, signal(0), opinion=(0, 1))) == (0, 1, 0, 1, 0)
+    assert [(one.version, one.action) for one in stored(db)] == [(2, "enter_long")]
+    kept = db[SIGNAL_REVISIONS].find({}, {"_id": 0, "version": 1, "retracted": 1}).sort("ts", 1)
+    assert list(kept) == [{"version": 1, "retracted": False}, {"version": 1, "retracted": True}]
+    assert counts(publish(db, signal(0), signal(1), opinion=(0, 1))) == (1, 0, 1, 0, 0)
+    assert [one.version for one in stored(db)] == [2, 2]
+
+
 def test_what_research_no_longer_says_is_retracted(db: Store) -> None:
     """Inside the stretch that an export speaks for, a signal that it does not repeat goes to the revisions."""
     publish(db, signal(0), signal(5), signal(9))

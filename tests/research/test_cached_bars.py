@@ -14,7 +14,9 @@ import pandas as pd
 import pytest
 from bar_writer import fill_on, write_on
 from bson.int64 import Int64
+from bson.timestamp import Timestamp
 from pymongo import MongoClient
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from structlog.testing import capture_logs
 
 from research.bars_copy import BarsCopies, month_bounds
@@ -295,18 +297,81 @@ def test_a_damaged_copy_is_not_used(bars: Store, settings: Settings, spoil: Call
 
 
 class PoolBesideAnother(ThreadPoolExecutor):
-    """Threads, and another process that tidies up before they lay the columns: the third time that they are asked."""
+    """Threads, and another process that acts before they read (asked for the 2nd time) or lay the columns (the 3rd)."""
 
-    def __init__(self, tidy_up: Callable[[], None]) -> None:
+    def __init__(self, act: Callable[[], object], time: int) -> None:
         super().__init__(2)
-        self.tidy_up, self.asked = tidy_up, 0
+        self.act, self.time, self.asked = act, time, 0
 
     def map(self, *arguments: Any, **more: Any) -> Any:
-        """Do what is asked, the third time after the other process."""
+        """Do what is asked, at that time after the other process."""
         self.asked += 1
-        if self.asked == 3:
-            self.tidy_up()
+        if self.asked == self.time:
+            self.act()
         return super().map(*arguments, **more)
+
+
+def test_a_record_names_a_moment_that_holds_all_that_was_copied(db: Store, settings: Settings) -> None:
+    """What was written after the proof may be in the copy, and after a restore not in the server's history."""
+    db[MINUTE_BARS].insert_many([bar(number) for number in range(8)])
+    copies = BarsCopies(settings.home, 10**9)
+    between = bar(3, datetime=START + 3.5 * STEP)
+    with PoolBesideAnother(lambda: db[MINUTE_BARS].insert_one(between), 2) as pool:
+        stretch = (1_640_995_200_000, 1_648_771_200_000)  # January to March
+        assert read_through_copies(db, copies, MINUTES, [BTC], stretch, ["close"], pool)
+    assert [kept.bars for kept in copies.kept()] == [9]
+    record = copies.symbol_copy(collection_id(db, MINUTE_BARS), BTC).record()
+    entry = db.client["local"]["oplog.rs"].find_one({"ns": f"{db.name}.{MINUTE_BARS}"}, sort=[("$natural", -1)])
+    assert record
+    assert entry
+    assert Timestamp(record.moment.seconds, record.moment.increment) >= entry["ts"]
+
+
+class Commands(CommandListener):
+    """Notes the commands that are sent, and acts beside them after the first one of a name was answered."""
+
+    def __init__(self, name: str = "", act: Callable[[], object] = lambda: None) -> None:
+        self.sent: list[Any] = []
+        self.name, self.act = name, act
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.sent.append(event.command)
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        if event.command_name == self.name:
+            self.name = ""
+            self.act()
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+def read_from_january_to_march(settings: Settings, uri: str, commands: Commands, *symbols: str) -> None:
+    """Read through the copies below the settings' home, and check that this was possible."""
+    copies, stretch = BarsCopies(settings.home, 10**9), (1_640_995_200_000, 1_648_771_200_000)
+    with MongoClient[Any](uri, event_listeners=[commands]) as client, ThreadPoolExecutor(2) as pool:
+        assert read_through_copies(client[settings.db], copies, MINUTES, symbols, stretch, ["close"], pool)
+
+
+def test_what_is_copied_the_majority_has_committed(db: Store, settings: Settings, mongo_uri: str) -> None:
+    """What a primary alone holds it may lose again, and no change stream tells of that."""
+    db[MINUTE_BARS].insert_many([bar(number) for number in range(8)])
+    commands = Commands()
+    read_from_january_to_march(settings, mongo_uri, commands, BTC)
+    concerns = [sent["readConcern"] for sent in commands.sent if "close" in sent.get("projection", {})]
+    assert concerns
+    assert {concern["level"] for concern in concerns if concern["afterClusterTime"]} == {"majority"}
+
+
+def test_a_change_between_two_looks_is_seen_by_the_next_read(bars: Store, settings: Settings, mongo_uri: str) -> None:
+    """Symbols that were read at other times have other tokens: what the first look gives has to hold for all."""
+    for number in (COUNT, COUNT + 1):
+        bars[MINUTE_BARS].insert_one(bar(number))
+    read(bars, ETH)
+    commands = Commands("aggregate", lambda: replace_one(bars[MINUTE_BARS]))
+    read_from_january_to_march(settings, mongo_uri, commands, BTC, ETH)
+    assert len([sent for sent in commands.sent if "aggregate" in sent]) >= 2
+    pd.testing.assert_frame_equal(read(bars), plainly(settings))
 
 
 def test_copies_that_another_process_replaces_are_not_damaged(bars: Store, settings: Settings) -> None:
@@ -316,7 +381,7 @@ def test_copies_that_another_process_replaces_are_not_damaged(bars: Store, setti
     record = place.record()
     assert record
     newer = replace(record, months={"2022-01": record.months["2022-01"]})
-    with PoolBesideAnother(lambda: place.write_record(newer)) as pool, capture_logs() as logs:
+    with PoolBesideAnother(lambda: place.write_record(newer), 3) as pool, capture_logs() as logs:
         stretch = (1_640_995_200_000, 1_648_771_200_000)  # January to March
         assert read_through_copies(bars, copies, MINUTES, [BTC, ETH], stretch, ["close"], pool) is None
     assert place.record() == newer
@@ -346,6 +411,18 @@ def test_copies_take_no_more_than_their_limit(bars: Store, settings: Settings) -
         os.utime(path, (1, 1))
     BarsCopies(settings.home, sizes[BTC]).make_room()
     assert [kept.symbol for kept in copies.kept()] == [BTC]
+
+
+def test_an_empty_folder_among_the_copies_does_no_harm(db: Store, settings: Settings) -> None:
+    """A full disk has room for a folder and none for its files; it is the first to go."""
+    empty = settings.home / "bars" / "0" / "left"
+    empty.mkdir(parents=True)
+    db[MINUTE_BARS].insert_many([bar(number) for number in range(COUNT)])
+    assert len(read(db, BTC)) == COUNT
+    copies = BarsCopies(settings.home, 1)
+    assert [kept.symbol for kept in copies.kept()] == ["left", BTC]
+    copies.make_room()
+    assert copies.kept() == []
 
 
 def test_with_the_setting_at_zero_nothing_is_kept(db: Store, settings: Settings) -> None:

@@ -48,6 +48,11 @@ def test_cagr_beyond_a_float_is_infinite():
     assert figures([1, 1, 2]).cagr == math.inf
 
 
+def test_cagr_of_all_but_nothing_is_a_total_loss():
+    """Fees that ate more than a float can tell from zero leave nothing to compound."""
+    assert figures([100, 50, 0]).cagr == -1.0
+
+
 def test_a_gap_does_not_change_the_annual_factor():
     """The bar's length is the smallest step, so a hole of an hour leaves the volatility alone."""
     gapped = figures([100, 110, 99], ticks=[0, 60, 3660])

@@ -6,9 +6,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pymongo
 import pytest
+from pymongo.errors import PyMongoError
 
-from research.readers import get_crypto_market_data, get_crypto_min_data, get_market_data
+from research.readers import (
+    _TEXTS_AT_ONCE,
+    _symbol_column,
+    get_crypto_market_data,
+    get_crypto_min_data,
+    get_market_data,
+)
 from schemas.collections import DAY_BARS, MINUTE_BARS, Store
 from schemas.errors import InputError, StoreError, SymbolError, TimeError
 from schemas.settings import Settings
@@ -207,3 +215,17 @@ def test_a_wrong_argument_is_a_sentence(
     arguments = {"start": "2022-01-01", "end": "2022-01-02", "symbols": [BTC], "timeframe": "1m"}
     with pytest.raises(error, match=sentence):
         get_market_data(**(arguments | change), db=db)
+
+
+def test_a_limit_of_time_holds_for_the_threads_that_read(bars: Store) -> None:
+    """What `pymongo.timeout` says is kept with the caller's thread, and would be lost on the way."""
+    with pymongo.timeout(1e-6), pytest.raises(PyMongoError) as caught:
+        get_crypto_min_data(START, "2022-01-02", BTC, db=bars)
+    assert caught.value.timeout
+
+
+def test_each_row_has_its_symbol_however_many_there_are() -> None:
+    """The column is made of runs that share their memory: longer ones than a run, none, one as long, a few rows."""
+    counts = {"A:LONG": 2 * _TEXTS_AT_ONCE + 3, "B:NONE": 0, "C:WHOLE": _TEXTS_AT_ONCE, "D:FEW": 5}
+    expected = np.repeat(list(counts), list(counts.values()))
+    assert _symbol_column(counts).tolist() == expected.tolist()

@@ -17,11 +17,13 @@ from bson.int64 import Int64
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+from pymongo.read_concern import ReadConcern
 
 from research.readers import get_crypto_market_data, get_crypto_min_data
 from research.stored_bars import DAYS, MINUTES, find_command, read_stretch
-from schemas.collections import DAY_BARS, MINUTE_BARS, Store
+from schemas.collections import DAY_BARS, MINUTE_BARS, Store, ensure_collections
 from schemas.errors import StoreError
+from schemas.settings import Settings
 
 pytestmark = pytest.mark.mongo
 
@@ -79,8 +81,12 @@ def test_mixed_shapes_read_as_the_plain_driver_reads_them(db: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [("1.5", "'1.5'"), (True, "True"), ({"a": 1}, r"\{'a': 1\}"), ([1.0], r"\[1\.0\]")]
-)
+    ("value", "shown"),
+    [
+        ("1.5", "'1.5'"), (True, "True"), ({"a": 1}, r"\{'a': 1\}"), ([1.0], r"\[1\.0\]"),
+        (Decimal128("sNaN"), r"Decimal128\('NaN'\)"),
+    ],
+)  # fmt: skip
 def test_a_value_that_is_no_number_is_a_sentence(db: Store, value: Any, shown: str) -> None:
     """It names the bar, the field and the value; it is not guessed about."""
     db[MINUTE_BARS].insert_many([stored(0), stored(1, close=value)])
@@ -89,6 +95,14 @@ def test_a_value_that_is_no_number_is_a_sentence(db: Store, value: Any, shown: s
         match=rf"bar of {BTC} at 2022-01-01T00:01:00\+00:00 in crypto_market_1m has close = {shown}; a number",
     ):
         get_crypto_min_data(START, "20230101", BTC, db=db)
+
+
+@pytest.mark.parametrize("years", [(2022, 2023), (1900, 2100)])
+def test_a_list_of_times_is_a_sentence(db: Store, years: tuple[int, int]) -> None:
+    """A query finds it by any of them, and by none of them where they lie around the range; it is no bar's open."""
+    db[MINUTE_BARS].insert_one(stored(0, datetime=[datetime(year, 1, 1, tzinfo=UTC) for year in years]))
+    with pytest.raises(StoreError, match=r"in crypto_market_1m has datetime = \[DatetimeMS.*; one time was needed"):
+        get_crypto_min_data(START, "20220601", BTC, db=db)
 
 
 def test_a_bar_that_is_not_asked_for_can_not_hurt(db: Store) -> None:
@@ -152,6 +166,17 @@ def test_replies_that_the_server_cuts_are_put_together(db: Store) -> None:
     np.testing.assert_array_equal(columns["close"], np.arange(count) + 1.0)
     assert [rows > 0 for rows in finds.rows] == [True, True, False]
     assert finds.cursors == {0}
+
+
+@pytest.mark.parametrize("level", ["majority", None])
+def test_a_read_asks_for_what_the_database_asks_for(settings: Settings, mongo_uri: str, level: str | None) -> None:
+    """A command of its own would leave the read concern out, which the driver adds to its finds."""
+    finds = _Finds()
+    with MongoClient[Any](mongo_uri, event_listeners=[finds]) as client:
+        database = client.get_database(settings.db, read_concern=ReadConcern(level))
+        ensure_collections(database)
+        get_crypto_min_data(START, "20230101", BTC, db=database)
+    assert finds.concerns == [{"level": level} if level else None]
 
 
 def test_a_connection_that_breaks_once_is_no_failure(db: Store) -> None:
@@ -233,14 +258,16 @@ def test_a_bar_that_is_stored_twice_is_a_sentence(db: Store) -> None:
 
 
 class _Finds(CommandListener):
-    """Notes what finds return, and the cursors that they leave open."""
+    """Notes how finds ask, what they return, and the cursors that they leave open."""
 
     def __init__(self) -> None:
+        self.concerns: list[Any] = []
         self.cursors: set[int] = set()
         self.rows: list[int] = []
 
     def started(self, event: CommandStartedEvent) -> None:
-        pass
+        if event.command_name == "find":
+            self.concerns.append(event.command.get("readConcern"))
 
     def failed(self, event: CommandFailedEvent) -> None:
         pass

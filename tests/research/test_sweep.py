@@ -134,6 +134,18 @@ def test_a_quiet_stretch_after_a_wild_one_keeps_its_digits(make_bars):
     assert found.annual_volatility[0] < 1e-3
 
 
+def test_a_set_that_loses_everything_has_the_figures_of_its_backtest(make_bars):
+    """A thousand trades at a fee of nine tenths leave an equity of 0, which sums of stretches can not tell."""
+    bars = SweepBars.of(random_bars(make_bars, 2_000))
+    position = np.resize([1.0, 0.0], 2_000)
+    with np.errstate(invalid="ignore"):
+        found, plain = (
+            position_figures(bars, position, Costs(0.9, 0.0), 1e4, engine).frame() for engine in ("compiled", "numpy")
+        )
+    pd.testing.assert_frame_equal(found, plain)
+    assert found["final_equity"].tolist() == [0.0]
+
+
 FACTOR = st.one_of(st.just(NAN), st.floats(-1, 1), st.sampled_from([0.0, 0.5, -0.5]))
 
 

@@ -98,3 +98,10 @@ def test_many_shapes_of_one_length_come_one_by_one() -> None:
     documents = [{"ts": START, "note": f"{number:05}"} for number in range(500)]
     groups = list(shaped_rows(reply(documents), ("ts",)))
     assert sorted(bson.decode(group.document)["note"] for group in groups) == [one["note"] for one in documents]
+
+
+def test_documents_of_two_lengths_are_found_at_every_number_of_index_digits() -> None:
+    """Where lengths differ each document is looked for by itself, behind an index of one to four digits."""
+    documents = [{"ts": START, "note": "long" * (number % 2), "n": number} for number in range(1_100)]
+    found = [bson.decode(row.tobytes())["n"] for group in shaped_rows(reply(documents), ("n",)) for row in group.rows]
+    assert sorted(found) == list(range(1_100))

@@ -1,17 +1,12 @@
 """Commands of documents laid out beforehand: stored as they are, each once, whatever the connection does."""
 
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import bson
 import numpy as np
 import pytest
 from bson.objectid import ObjectId
+from cut_connection import cut_once
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, BulkWriteError
-from pymongo.uri_parser import parse_uri
 
 from schemas.collections import Store
 from schemas.raw_shape import Rows
@@ -23,40 +18,6 @@ pytestmark = pytest.mark.mongo
 def rows(*values: float, name: str = "a") -> Rows:
     """Documents {name: value}, one a row."""
     return np.array([np.frombuffer(bson.encode({name: float(value)}), np.uint8) for value in values])
-
-
-@contextmanager
-def cut_once(uri: str, command: bytes) -> Iterator[str]:
-    """Stand before a server, and lose its first answer to a command: the connection breaks in its place."""
-    (server,) = parse_uri(uri)["nodelist"]
-    listener = socket.create_server(("127.0.0.1", 0))
-    has_cut = threading.Event()
-
-    def serve(client: socket.socket) -> None:
-        with client, socket.create_connection(server) as upstream:
-            while asked := client.recv(1 << 20):
-                upstream.sendall(asked)
-                answer = upstream.recv(1 << 20)
-                if command in asked and not has_cut.is_set():
-                    has_cut.set()
-                    return
-                client.sendall(answer)
-
-    def accept() -> None:
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:  # closed: the test is over
-                return
-            threading.Thread(target=serve, args=(client,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    try:
-        host, port = listener.getsockname()
-        yield f"mongodb://{host}:{port}/?directConnection=true&heartbeatFrequencyMS=60000"
-    finally:
-        listener.close()
-    assert has_cut.is_set(), "the command was never sent"
 
 
 def test_groups_of_any_width_are_stored_as_they_are(db: Store) -> None:
