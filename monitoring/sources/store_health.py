@@ -1,18 +1,28 @@
 """Asks MongoDB whether it is there, how soon it answers, what it is, and what time it is."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any, Final
 
 import pymongo
+from bson.codec_options import DatetimeConversion
 from pymongo.errors import PyMongoError
 
 from monitoring.facts import StoreHealth
+from monitoring.sources.query_count import QueryCount
 from schemas.clock import process_clock
 from schemas.collections import Store
-from schemas.mongo import sentence
+from schemas.mongo import open_client, sentence
+from schemas.settings import Settings
 
-_PATIENCE_S = 2.0
+_VARIABLE: Final = "QUANTFLOW_MONGO_URI"
+_LEAVES_TIME_FOR_A_REASON = 1.1  # to choose a server takes longer than to connect: else the driver can not say why not
+# From this version on the driver connects thrice to a server that hangs, each time as long as the first.
+_NO_FURTHER_TRIES = {"max_adaptive_retries": 0} if pymongo.version_tuple >= (4, 17) else {}
+_GOODBYE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +37,51 @@ class StoreAnswer:
     has_streams: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class WatchedStore:
+    """MongoDB as the monitor asks it; `uri` is for what is said about it, `count` counts what it is asked."""
+
+    db: Store
+    uri: str
+    count: QueryCount = field(default_factory=QueryCount)
+
+
+@contextmanager
+def open_store(settings: Settings) -> Iterator[WatchedStore]:
+    """Give the database at `settings.mongo_uri` for the length of a `with` block; it need not be there.
+
+    Each answer is waited for `settings.monitor_mongo_timeout_s`, not all that it takes together: a connection is two
+    or three of them, and a server that is slow is not away.
+
+    Raises
+    ------
+    SettingsError
+        Where the URI can not be read.
+    """
+    uri = settings.mongo_uri.get_secret_value() if settings.mongo_uri else ""
+    patience_ms = int(settings.monitor_mongo_timeout_s * 1000)
+    count = QueryCount()
+    client = open_client(
+        uri,
+        _VARIABLE,
+        appname="signal-monitor",
+        serverSelectionTimeoutMS=int(patience_ms * _LEAVES_TIME_FOR_A_REASON),
+        connectTimeoutMS=patience_ms,
+        socketTimeoutMS=patience_ms,
+        datetime_conversion=DatetimeConversion.DATETIME_AUTO,  # another program's far time must not end a look
+        event_listeners=[count],
+        **_NO_FURTHER_TRIES,
+    )
+    db: Any = client[settings.db]
+    try:
+        yield WatchedStore(db, uri, count)
+    finally:
+        with pymongo.timeout(_GOODBYE_S):  # it tells the server, which may hang by now
+            client.close()
+
+
 def read_store_health(db: Store, uri: str) -> StoreAnswer:
-    """Return how MongoDB is, within two seconds; never an error: that it does not answer is an answer.
+    """Return how MongoDB is, as soon as the client gives up; never an error: that it does not answer is an answer.
 
     Parameters
     ----------
@@ -38,13 +91,16 @@ def read_store_health(db: Store, uri: str) -> StoreAnswer:
     """
     started = time.perf_counter()
     try:
-        with pymongo.timeout(_PATIENCE_S):  # over all that the driver tries
-            hello = db.command("hello")
+        hello = db.command("hello")
     except PyMongoError as error:
-        away = StoreHealth(ping_ms=None, error=str(sentence(error, uri, "QUANTFLOW_MONGO_URI")))
-        return StoreAnswer(away, process_clock().now())
+        return StoreAnswer(StoreHealth(ping_ms=None, error=silence(error, uri)), process_clock().now())
     ping_ms = (time.perf_counter() - started) * 1000
     local: datetime = hello["localTime"]
     at = process_clock().at(local if local.tzinfo else local.replace(tzinfo=UTC))
     is_set = "setName" in hello
     return StoreAnswer(StoreHealth(ping_ms, is_replica_set=is_set), at, is_set or hello.get("msg") == "isdbgrid")
+
+
+def silence(error: PyMongoError, uri: str) -> str:
+    """Return why MongoDB gave no answer that could be used, as a sentence without a password."""
+    return str(sentence(error, uri, _VARIABLE))

@@ -1,16 +1,20 @@
 """What the store tells of itself, of bars and of the monitor's own load."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from chain_documents import NOON, opens
+from pydantic import SecretStr
 from pymongo import MongoClient
+from slow_line import slow_line
 
 from monitoring.facts import BarGapFacts, SeriesHealth
 from monitoring.sources.query_count import QueryCount
 from monitoring.sources.series_health import Series, read_series_health
-from monitoring.sources.store_health import read_store_health
+from monitoring.sources.store_health import open_store, read_store_health
 from schemas.collections import BAR_GAPS, DAY_BARS, MINUTE_BARS, Store
 from schemas.mongo import open_client
 from schemas.settings import Settings
@@ -40,6 +44,19 @@ def test_a_store_that_is_away_is_a_sentence_without_the_password() -> None:
     assert (answer.health.error or "").startswith("MongoDB at mongodb://***@127.0.0.1:9/ did not answer")
     assert "pass-word" not in repr(answer)
     assert before <= answer.at <= datetime.now(UTC)
+
+
+@pytest.mark.mongo
+def test_a_slow_server_is_not_away(mongo_uri: str, tmp_path: Path) -> None:
+    """Each answer has the time of the setting, however many it takes until the first question is answered."""
+    port = urlsplit(mongo_uri).port or 27_017
+    with slow_line(port, delay_s=0.6) as slow:
+        uri = SecretStr(f"mongodb://127.0.0.1:{slow}/?directConnection=true")
+        settings = Settings.load(mongo_uri=uri, monitor_mongo_timeout_s=1.2, home=tmp_path)
+        with open_store(settings) as store:
+            answer = read_store_health(store.db, store.uri)
+    assert answer.health.error is None
+    assert (answer.health.ping_ms or 0.0) > 600
 
 
 @pytest.mark.mongo
