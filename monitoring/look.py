@@ -110,7 +110,7 @@ class Looker:
                 self._has_read = True
                 self._ask_to_reconcile(answer.at)
             except PyMongoError as error:
-                health = replace(health, error=silence(error, self._uri))
+                health = replace(health, error=silence(error, self.db, self._uri))
         self._ask(asked)
         self._forget_others()
         running: list[Future[Any]] = [*self._bots.running, *self._venues.running, *self._findings.running]

@@ -1,5 +1,6 @@
 """Asks MongoDB whether it is there, how soon it answers, what it is, and what time it is."""
 
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,20 +10,22 @@ from typing import Any, Final
 
 import pymongo
 from bson.codec_options import DatetimeConversion
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure, PyMongoError, ServerSelectionTimeoutError
 
 from monitoring.facts import StoreHealth
 from monitoring.sources.query_count import QueryCount
 from schemas.clock import process_clock
 from schemas.collections import Store
 from schemas.mongo import open_client, sentence
+from schemas.secrets import redact_uri
 from schemas.settings import Settings
 
 _VARIABLE: Final = "QUANTFLOW_MONGO_URI"
 _LEAVES_TIME_FOR_A_REASON = 1.1  # to choose a server takes longer than to connect: else the driver can not say why not
 # From this version on the driver connects thrice to a server that hangs, each time as long as the first.
 _NO_FURTHER_TRIES = {"max_adaptive_retries": 0} if pymongo.version_tuple >= (4, 17) else {}
-_GOODBYE_S = 0.5
+_UNKNOWN = "Unknown"
+_KNOCK_S, _GOODBYE_S = 0.3, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ def read_store_health(db: Store, uri: str) -> StoreAnswer:
     try:
         hello = db.command("hello")
     except PyMongoError as error:
-        return StoreAnswer(StoreHealth(ping_ms=None, error=silence(error, uri)), process_clock().now())
+        return StoreAnswer(StoreHealth(ping_ms=None, error=silence(error, db, uri)), process_clock().now())
     ping_ms = (time.perf_counter() - started) * 1000
     local: datetime = hello["localTime"]
     at = process_clock().at(local if local.tzinfo else local.replace(tzinfo=UTC))
@@ -101,6 +104,33 @@ def read_store_health(db: Store, uri: str) -> StoreAnswer:
     return StoreAnswer(StoreHealth(ping_ms, is_replica_set=is_set), at, is_set or hello.get("msg") == "isdbgrid")
 
 
-def silence(error: PyMongoError, uri: str) -> str:
-    """Return why MongoDB gave no answer that could be used, as a sentence without a password."""
+def silence(error: PyMongoError, db: Store, uri: str) -> str:
+    """Return why MongoDB gave no answer that could be used, as a sentence without a password.
+
+    A server that is frozen is told from one that can not be reached: the driver has one word for both, so it is tried
+    whether connections are taken.
+    """
+    patience_s = db.client.options.pool_options.socket_timeout
+    is_late = isinstance(error, ConnectionFailure) and error.timeout and patience_s is not None
+    if is_late and not _is_known(error, db) and _takes_connections(db):
+        return (
+            f"MongoDB at {redact_uri(uri)} accepts connections and gives no answer within {patience_s:g} s. It hangs, "
+            "or has too much to do: look at its process, its disk and its log. What was stored is kept."
+        )
     return str(sentence(error, uri, _VARIABLE))
+
+
+def _is_known(error: PyMongoError, db: Store) -> bool:
+    """Tell whether a server has answered, and it is another one that lacks, such as a primary."""
+    found = db.client.topology_description.server_descriptions().values()
+    return isinstance(error, ServerSelectionTimeoutError) and any(one.server_type_name != _UNKNOWN for one in found)
+
+
+def _takes_connections(db: Store) -> bool:
+    for host, port in db.client.topology_description.server_descriptions():
+        try:
+            socket.create_connection((host, port), _KNOCK_S).close()
+        except OSError:
+            continue
+        return True
+    return False

@@ -1,5 +1,6 @@
 """What the store tells of itself, of bars and of the monitor's own load."""
 
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,32 @@ def test_a_slow_server_is_not_away(mongo_uri: str, tmp_path: Path) -> None:
             answer = read_store_health(store.db, store.uri)
     assert answer.health.error is None
     assert (answer.health.ping_ms or 0.0) > 600
+
+
+@pytest.mark.parametrize("takes_connections", [True, False])
+def test_a_server_that_hangs_is_told_from_one_that_is_not_there(*, takes_connections: bool, tmp_path: Path) -> None:
+    """What was seen is said: connections are taken and nothing is answered, or there is nobody."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+        if not takes_connections:
+            door.close()
+        uri = SecretStr(f"mongodb://me:pass-word@127.0.0.1:{port}/")
+        with open_store(Settings.load(mongo_uri=uri, monitor_mongo_timeout_s=0.2, home=tmp_path)) as store:
+            said = read_store_health(store.db, store.uri).health.error or ""
+    seen = "accepts connections and gives no answer within 0.2 s. It hangs, or"
+    away = f"did not answer: 127.0.0.1:{port}: [Errno 111] Connection refused"
+    assert said.startswith(f"MongoDB at mongodb://***@127.0.0.1:{port}/ {seen if takes_connections else away}")
+
+
+@pytest.mark.mongo
+def test_a_set_without_a_primary_does_not_hang(mongo_uri: str, tmp_path: Path) -> None:
+    """Its server answers; that it is not of the set that was meant is the driver's to say."""
+    address = mongo_uri.partition("?")[0]
+    uri = SecretStr(f"{address}?replicaSet=another")
+    with open_store(Settings.load(mongo_uri=uri, monitor_mongo_timeout_s=0.3, home=tmp_path)) as store:
+        said = read_store_health(store.db, store.uri).health.error or ""
+    assert "did not answer" in said
+    assert "accepts connections" not in said
 
 
 @pytest.mark.mongo
