@@ -102,7 +102,7 @@ class Looker:
         asked: set[Hashable] = set()
         if self._has_read:  # else their names may not be known yet
             self._ask(asked)
-        answer = read_store_health(self.db, self._uri)
+        answer = read_store_health(self.db, self._uri, has_answered=self._has_read)
         health, stored = answer.health, Stored()
         if health.error is None:
             try:

@@ -22,6 +22,7 @@ from schemas.settings import Settings
 
 _VARIABLE: Final = "QUANTFLOW_MONGO_URI"
 _LEAVES_TIME_FOR_A_REASON = 1.1  # to choose a server takes longer than to connect: else the driver can not say why not
+_WITH_A_CONNECTION = 1.2  # times an answer: enough to connect once more
 # From this version on the driver connects thrice to a server that hangs, each time as long as the first.
 _NO_FURTHER_TRIES = {"max_adaptive_retries": 0} if pymongo.version_tuple >= (4, 17) else {}
 _UNKNOWN = "Unknown"
@@ -83,7 +84,7 @@ def open_store(settings: Settings) -> Iterator[WatchedStore]:
             client.close()
 
 
-def read_store_health(db: Store, uri: str) -> StoreAnswer:
+def read_store_health(db: Store, uri: str, *, has_answered: bool = False) -> StoreAnswer:
     """Return how MongoDB is, as soon as the client gives up; never an error: that it does not answer is an answer.
 
     Parameters
@@ -91,10 +92,16 @@ def read_store_health(db: Store, uri: str) -> StoreAnswer:
     db : Database
     uri : str
         Its address, for what is said about it; no password gets into that.
+    has_answered : bool
+        Whether it has answered this client before: there is a connection, and all that the driver tries together has
+        little more time than one answer.
     """
     started = time.perf_counter()
+    patience_s = db.client.options.pool_options.socket_timeout
+    whole_s = patience_s * _WITH_A_CONNECTION if has_answered and patience_s else None
     try:
-        hello = db.command("hello")
+        with pymongo.timeout(whole_s):
+            hello = db.command("hello")
     except PyMongoError as error:
         return StoreAnswer(StoreHealth(ping_ms=None, error=silence(error, db, uri)), process_clock().now())
     ping_ms = (time.perf_counter() - started) * 1000
