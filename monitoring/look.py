@@ -8,23 +8,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from bson.codec_options import DatetimeConversion
 from pymongo.errors import PyMongoError
 
 from monitoring.chain.reconciliation import Reconciliation
 from monitoring.facts import BotHealth, Look, StrategyLook, VenueHealth
 from monitoring.sources.chain_feed import WINDOW_BARS
-from monitoring.sources.query_count import QueryCount
 from monitoring.sources.questions import Questions
-from monitoring.sources.store_health import read_store_health
+from monitoring.sources.store_health import WatchedStore, open_store, read_store_health, silence
 from monitoring.sources.stored_looks import Stored, StoredLooks, name_of
 from monitoring.watch_file import WatchedStrategy, WatchFile
 from schemas.collections import Store
 from schemas.errors import QuantFlowError
-from schemas.mongo import open_client, sentence, serve
+from schemas.mongo import serve
 from schemas.settings import Settings
 
-_STORE_TIMEOUT_MS = 2_000
 _PATIENCE_S = 3.0
 _THREADS = 8
 _RECONCILING_THREADS = 4
@@ -58,35 +55,29 @@ class Looker:
 
     Parameters
     ----------
-    db : Database
-        Whose client gives up soon, and counts its commands with `count`.
-    uri : str
-        Its address, for what is said about it.
+    store : WatchedStore
     file : WatchFile
     witnesses : Witnesses
     pool : ThreadPoolExecutor
         Where bots and venues are asked how they are.
     reconciling : ThreadPoolExecutor
         Where sides are held against each other: another one, since that takes long and must make no bot seem silent.
-    count : QueryCount
     bars : int
         How many of each strategy's newest bars a look shows.
     """
 
     def __init__(
         self,
-        db: Store,
-        uri: str,
+        store: WatchedStore,
         file: WatchFile,
         witnesses: Witnesses,
         pool: ThreadPoolExecutor,
         reconciling: ThreadPoolExecutor,
-        count: QueryCount,
         bars: int = WINDOW_BARS,
     ) -> None:
-        self.db, self.count = db, count
-        self.stored = StoredLooks(db, file.strategies, bars)
-        self._uri, self._witnesses, self._differs = uri, witnesses, file.rules.reconciliation
+        self.db, self.count, self._uri = store.db, store.count, store.uri
+        self.stored = StoredLooks(store.db, file.strategies, bars)
+        self._witnesses, self._differs = witnesses, file.rules.reconciliation
         self._bots = Questions[BotHealth](pool)
         self._venues = Questions[VenueHealth](pool)
         self._findings = Questions[Reconciliation](
@@ -111,7 +102,7 @@ class Looker:
         asked: set[Hashable] = set()
         if self._has_read:  # else their names may not be known yet
             self._ask(asked)
-        answer = read_store_health(self.db, self._uri)
+        answer = read_store_health(self.db, self._uri, has_answered=self._has_read)
         health, stored = answer.health, Stored()
         if health.error is None:
             try:
@@ -119,7 +110,7 @@ class Looker:
                 self._has_read = True
                 self._ask_to_reconcile(answer.at)
             except PyMongoError as error:
-                health = replace(health, error=str(sentence(error, self._uri, "QUANTFLOW_MONGO_URI")))
+                health = replace(health, error=silence(error, self.db, self._uri))
         self._ask(asked)
         self._forget_others()
         running: list[Future[Any]] = [*self._bots.running, *self._venues.running, *self._findings.running]
@@ -219,23 +210,18 @@ def open_looker(
     StoreError
         Where no embedded server can run.
     """
-    count = QueryCount()
-    with serve(settings) as served:
-        uri = served.mongo_uri.get_secret_value() if served.mongo_uri else ""
-        client = open_client(
-            uri,
-            "QUANTFLOW_MONGO_URI",
-            appname="signal-monitor",
-            serverSelectionTimeoutMS=_STORE_TIMEOUT_MS,
-            connectTimeoutMS=_STORE_TIMEOUT_MS,
-            socketTimeoutMS=_STORE_TIMEOUT_MS,
-            datetime_conversion=DatetimeConversion.DATETIME_AUTO,  # another program's far time must not end a look
-            event_listeners=[count],
-        )
-        db: Any = client[served.db]
-        with client, _threads(_THREADS, "look") as pool, _threads(_RECONCILING_THREADS, "reconcile") as reconciling:
-            looker = Looker(db, uri, file, witnesses, pool, reconciling, count, bars)
-            try:
-                yield looker
-            finally:
-                looker.close()
+    with serve(settings) as served, open_store(served) as store, looker_at(store, file, witnesses, bars) as looker:
+        yield looker
+
+
+@contextmanager
+def looker_at(
+    store: WatchedStore, file: WatchFile, witnesses: Witnesses = NOBODY, bars: int = WINDOW_BARS
+) -> Iterator[Looker]:
+    """Give what takes looks at a store that is open already; see `open_looker`."""
+    with _threads(_THREADS, "look") as pool, _threads(_RECONCILING_THREADS, "reconcile") as reconciling:
+        looker = Looker(store, file, witnesses, pool, reconciling, bars)
+        try:
+            yield looker
+        finally:
+            looker.close()

@@ -41,6 +41,8 @@ REJECT_KEY = ("symbol", "timeframe", "time", "reason", "source", "row_digest")
 SWEEP_RESULT_KEY = ("sweep_id", "split", "set_id")
 TTL_INDEX = "ts_ttl"
 UNAUTHORIZED = 13
+NOBODY_SIGNED_IN = "requires authentication"
+"""The server's words to who gave no user at all: that is no matter of rights."""
 _NAMESPACE_EXISTS = 48
 
 
@@ -163,7 +165,7 @@ def ensure_collections(db: Store) -> list[str]:
     try:
         return _make_missing(db)
     except OperationFailure as error:
-        if error.code != UNAUTHORIZED:
+        if error.code != UNAUTHORIZED or NOBODY_SIGNED_IN in str(error):
             raise
         raise StoreError(
             f"The database {db.name} lacks collections or indexes, and this user may not make them: "

@@ -14,10 +14,10 @@ from pymongo import MongoClient
 from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
 
 from schemas.clock import process_clock
-from schemas.collections import UNAUTHORIZED, Store, ensure_collections, without_command
+from schemas.collections import NOBODY_SIGNED_IN, UNAUTHORIZED, Store, ensure_collections, without_command
 from schemas.embedded import EmbeddedServer
 from schemas.errors import QuantFlowError, SettingsError, StoreError
-from schemas.secrets import redact_uri, without_secrets
+from schemas.secrets import SAMPLE_ADDRESS, redact_uri, without_secrets
 from schemas.settings import Settings
 
 UriVariable = Literal["QUANTFLOW_MONGO_URI", "EXT_SIG_MONGO_URI"]
@@ -27,6 +27,8 @@ _WITHOUT_A_SERVER: Mapping[UriVariable, str] = {
     "EXT_SIG_MONGO_URI": "with the embedded server run Freqtrade as `quantflow exec -- freqtrade ...`",
 }
 _SETTINGS_OF: dict[int, Settings] = {}  # by the identity of an open client
+_USER_ALONE = "it names a user and no password; write : and the password after the user"
+_SIGN_IN = f"must be an address such as {SAMPLE_ADDRESS}?authSource=admin."
 _AUTHENTICATION_FAILED, _OUT_OF_DISK, _DUPLICATE_KEY = 18, 14031, 11000
 
 
@@ -128,7 +130,8 @@ def open_client(uri: str, variable: UriVariable, **options: Any) -> MongoClient[
         try:
             client: MongoClient[dict[str, Any]] = MongoClient(uri, tz_aware=True, tzinfo=UTC, w="majority", **options)
         except (PyMongoError, ValueError, OSError) as error:  # all of these come from reading a URI
-            raise _unusable_uri(str(error), variable) from None
+            lacks_password = "password" in str(error) and _names_user_alone(uri)
+            raise _unusable_uri(_USER_ALONE if lacks_password else str(error), variable) from None
     for warning in dropped:
         if issubclass(warning.category, UserWarning):
             client.close()
@@ -145,12 +148,16 @@ def _has_unescaped_password(uri: str) -> bool:
     return "@" in database or ("@" in rest and "@" not in address)  # with a user, an option may hold an @
 
 
+def _names_user_alone(uri: str) -> bool:
+    """Tell whether an address names a user, and no password or an empty one."""
+    sign_in, has_user, _ = uri.partition("://")[2].rpartition("@")
+    return bool(has_user) and not sign_in.partition(":")[2]
+
+
 def _unusable_uri(detail: str, variable: UriVariable) -> SettingsError:
     """Return the error without the URI: where it can not be read, nobody can tell which part is the password."""
     safe = re.sub(r'"[^"]*@[^"]*"|\S*@', "***", detail).rstrip(".")
-    return SettingsError(
-        f"{variable} must look like mongodb://user:password@host:27017/; the one given is not usable: {safe}."
-    )
+    return SettingsError(f"{variable} must look like {SAMPLE_ADDRESS}; the one given is not usable: {safe}.")
 
 
 @lru_cache(maxsize=4)
@@ -200,7 +207,14 @@ def sentence(error: PyMongoError, uri: str, variable: UriVariable) -> StoreError
     detail = re.split(r", full error|, Timeout:| \(configured timeouts", without_secrets(text))[0].rstrip(".")
     if code == _OUT_OF_DISK or "No space left on device" in detail:
         return StoreError(f"{where} has no disk space left. What was stored is kept. Free some space and run it again.")
-    if code in (_AUTHENTICATION_FAILED, UNAUTHORIZED):
+    if code == _AUTHENTICATION_FAILED:
+        return StoreError(
+            f"{where} refused this user: {detail}. Check user, password and authSource, the database that "
+            f"keeps the user: {variable} {_SIGN_IN}"
+        )
+    if code == UNAUTHORIZED and NOBODY_SIGNED_IN in detail:
+        return StoreError(f"{where} asks for a user, and the address names none: {variable} {_SIGN_IN}")
+    if code == UNAUTHORIZED:
         return StoreError(f"{where} refused this user: {without_command(detail)}. Check user, password and roles.")
     if isinstance(error, ConnectionFailure) or error.timeout:
         return StoreError(

@@ -12,7 +12,10 @@ HIDDEN = "***"
 # A shorter word may be part of any sentence; as part of an address it is hidden all the same.
 _LEAST_LETTERS = 6
 _SECRET_OPTIONS = ("tlsCertificateKeyFilePassword", "authMechanismProperties", "proxyPassword")
-_WHOLE_OR_PART = re.compile(r"(\Amongodb(?:\+srv)?://)(?s:.*)@|(mongodb(?:\+srv)?://)\S*@")
+SAMPLE_ADDRESS = "mongodb://user:password@host:27017/"  # as our own sentences write it: nobody's, and not hidden
+_WHOLE_OR_PART = re.compile(
+    rf"(\Amongodb(?:\+srv)?://)(?s:.*)@|(?!{re.escape(SAMPLE_ADDRESS)})(mongodb(?:\+srv)?://)\S*@"
+)
 _OPTION = re.compile(rf"(?i)\b({'|'.join(_SECRET_OPTIONS)})=[^&\s]*")
 _HOST = re.compile(r"localhost|[^:@]*\.[^:@]*|\[[0-9a-fA-F:]+\]")
 

@@ -187,6 +187,11 @@ class Settings(_Settings):
     monitor_password: SecretStr | None = Field(None, description="The same for the user monitor.")
     exchange_key: SecretStr | None = Field(None, description="API key by which `signal-monitor` reads orders.")
     exchange_secret: SecretStr | None = Field(None, description="The secret of that key.")
+    monitor_mongo_timeout_s: float = Field(
+        2.5,
+        gt=0,
+        description="How long `signal-monitor run` and `check` wait for each answer of MongoDB, in seconds.",
+    )
     freqtrade_user: str = Field("freqtrader", description="User of Freqtrade's REST API, for `signal-monitor`.")
     freqtrade_password: SecretStr | None = Field(None, description="Password of that user.")
     alert_urls: SecretStr | None = Field(

@@ -10,6 +10,7 @@ from monitoring.chain.books import BotBook, VenueBook
 from monitoring.chain.order_findings import Span
 from monitoring.chain.reconciliation import Reconciliation, Sides, reconcile
 from monitoring.chain.signal_chain import USABLE_BARS, Scope, first_seen, read_stored
+from monitoring.chain.unseen_bot import unseen_bot
 from schemas.clock import Clock, process_clock
 from schemas.collections import POSITIONS, Store
 from schemas.errors import QuantFlowError
@@ -70,6 +71,7 @@ def reconcile_all(
     """Return what does not fit between the store, the bot and the venue.
 
     A side that does not answer is not compared, and the result says so in a sentence; only MongoDB's errors are raised.
+    Nor is anything compared with a bot that has never been seen: all signals and orders would be findings.
 
     Parameters
     ----------
@@ -85,6 +87,8 @@ def reconcile_all(
     stored = read_stored(db, scope)
     positions = list(db[POSITIONS].find({"consumer": scope.consumer, "state": "open"}))
     due_from = first_seen(db, scope)
+    if due_from is None and (sentence := unseen_bot(db, scope.strategy_id, scope.consumer)) is not None:
+        return Reconciliation(len(stored.signals), 0, 0, None, (), not_compared=(sentence,))
     settled = now - (grace_of(process_clock()) if grace is None else grace)
     span = Span(scope.since, scope.orders_until, settled)
     documents = (*stored.signals, *stored.fills, *stored.ordered, *positions)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from monitoring.chain.signal_chain import Scope, find_consumer
+from monitoring.chain.unseen_bot import check_seen
 from schemas.collections import Store
 from schemas.console import configure_logging
 from schemas.errors import InputError
@@ -63,7 +64,9 @@ def scope_of(db: Store, strategy: str, consumer: str | None, tf: str, since: str
     Raises
     ------
     InputError
-        Where the times are in the wrong order, or nobody can tell which bot is meant.
+        Where the times are in the wrong order, nobody can tell which bot is meant, or one is named that was never seen.
     """
     start, end = span_of(db, since, until)
+    if consumer is not None:
+        check_seen(db, strategy, consumer)
     return Scope(strategy, consumer or find_consumer(db, strategy), Timeframe.parse(tf), start, end)

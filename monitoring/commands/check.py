@@ -6,11 +6,15 @@ from monitoring.alerts.rules import judge
 from monitoring.alerts.verdict import Verdict, joined
 from monitoring.commands.arguments import AsJson, Watch, load_settings
 from monitoring.commands.console import out, print_json
-from monitoring.look import open_looker
+from monitoring.facts import Look
+from monitoring.look import looker_at
 from monitoring.problem import Problem, Severity
 from monitoring.report.health_table import health_object, health_text
+from monitoring.sources.store_health import open_store, read_store_health
 from monitoring.watch_file import WatchFile
 from monitoring.witnesses import open_witnesses
+from schemas.mongo import serve
+from schemas.settings import Settings
 
 app = typer.Typer(add_completion=False)
 _PATIENCE_S = 10.0
@@ -20,8 +24,8 @@ _PATIENCE_S = 10.0
 def check(watch: Watch = None, as_json: AsJson = False) -> None:
     """Look once and list what is wrong: exit code 0 healthy, 1 warning, 2 critical.
 
-    The first line sums it up. A side that does not answer at once is wrong at once; `run` gives it time. Nothing is
-    written and no alert is sent.
+    The first line sums it up. A side that does not answer at once is wrong at once; `run` gives it time. While MongoDB
+    is away no other side is asked. Nothing is written and no alert is sent.
 
     Examples:
 
@@ -31,8 +35,7 @@ def check(watch: Watch = None, as_json: AsJson = False) -> None:
     """
     settings = load_settings()
     file = WatchFile.read(watch) if watch else WatchFile()
-    with open_witnesses(settings, file) as witnesses, open_looker(settings, file, witnesses) as looker:
-        look = looker.look(_PATIENCE_S)
+    look = _look(settings, file)
     verdict = judge(look, file.rules)
     if look.store.error is None and not look.strategies:
         text = (
@@ -45,3 +48,13 @@ def check(watch: Watch = None, as_json: AsJson = False) -> None:
     else:
         out.print(health_text(look, verdict), soft_wrap=not out.is_terminal)  # a machine reads whole sentences
     raise typer.Exit(int(verdict.severity))
+
+
+def _look(settings: Settings, file: WatchFile) -> Look:
+    """Look at MongoDB, and where it answers at all else: to open and to wait for bots and venues takes many seconds."""
+    with serve(settings) as served, open_store(served) as store:
+        answer = read_store_health(store.db, store.uri)
+        if answer.health.error is not None:
+            return Look(answer.at, answer.at, answer.health)
+        with open_witnesses(settings, file) as witnesses, looker_at(store, file, witnesses) as looker:
+            return looker.look(_PATIENCE_S)

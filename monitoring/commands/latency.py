@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from monitoring.chain.unseen_bot import check_seen
 from monitoring.commands.arguments import AsJson, Since, Until, load_settings, span_of
 from monitoring.commands.console import out, print_json
 from monitoring.report.latency_table import latency_object, latency_page
@@ -33,6 +34,8 @@ def latency(
     timeframe = None if tf is None else Timeframe.parse(tf)
     with connect(load_settings()) as db:
         start, end = span_of(db, since, until)
+        if consumer is not None:
+            check_seen(db, strategy, consumer)
         found = read_span(db, start, end, server_time(db), strategy_id=strategy, timeframe=timeframe, consumer=consumer)
     shown = [one for one in found if one.chains]
     if as_json:

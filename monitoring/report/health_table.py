@@ -129,6 +129,8 @@ def _rows(look: Look) -> Iterator[Row]:
     kind = "replica set" if look.store.is_replica_set else "standalone"
     up = _NO_ANSWER if look.store.ping_ms is None else f"answers in {look.store.ping_ms:.1f} ms, {kind}"
     yield "MongoDB", "", up
+    if look.store.ping_ms is None and not look.strategies:
+        yield "all else", "", "not asked while MongoDB is away"
     for series in look.series:
         yield "bars", f"{series.symbol} {series.timeframe}", _bars(series)
     for one in look.strategies:

@@ -43,6 +43,9 @@ _PART_COLOURS = {
 }
 _LIVE, _BACKTEST, _LATE = "#2f6fdb", "#8a8f98", "#d1495b"
 _LEAST_S = 0.001  # a logarithm has no place for what took less than the clocks' resolution
+_WIDE = 10  # times the median: beyond that a linear axis shows the latest export and nothing of the others
+_LINEAR_SECONDS = {"title": {"text": "seconds after the close"}, "rangemode": "tozero"}
+_LOG_SECONDS = {"title": {"text": "seconds after the close"}, "type": "log", "tickformat": "~g"}
 
 
 def latency_figure(chains: Sequence[SignalChain]) -> go.Figure:
@@ -65,16 +68,17 @@ def latency_figure(chains: Sequence[SignalChain]) -> go.Figure:
                 hovertemplate="%{customdata} %{y:.3f} s",
             )
         )
-    figure.update_layout(
-        yaxis={"type": "log", "title": {"text": "seconds after the close"}, "tickformat": "~g"}, height=320
-    )
+    figure.update_layout(yaxis=_LOG_SECONDS, height=320)
     return figure
 
 
 def exports_figure(recorded: Sequence[ExportFacts], timeframe: Timeframe) -> go.Figure:
-    """Return how long after the close each export ended, and the half bar that it has."""
+    """Return how long after the close each export ended, and the half bar that it has.
+
+    The axis is logarithmic where the latest one would press all others to the ground of a linear one.
+    """
     live = [(one.exported_at, one.delay_s) for one in recorded if one.delay_s is not None]
-    delays = np.array([delay for _, delay in live])
+    delays = np.maximum(np.array([delay for _, delay in live]), _LEAST_S)
     rows = telling_rows(delays, MOST_POINTS).tolist()
     limit = timeframe.seconds / 2
     figure = go.Figure(
@@ -87,11 +91,11 @@ def exports_figure(recorded: Sequence[ExportFacts], timeframe: Timeframe) -> go.
             hovertemplate="%{y:.3f} s<extra></extra>",
         )
     )
-    if len(delays) and delays.max() > limit / 4:  # else the line would press all points to the ground
+    is_wide = len(delays) > 0 and delays.max() > _WIDE * np.median(delays)
+    if len(delays) and (is_wide or delays.max() > limit / 4):  # else the line would press all points to the ground
         figure.add_hline(y=limit, line={"color": _LATE, "width": 1, "dash": "dot"})
-    figure.update_layout(
-        yaxis={"title": {"text": "seconds after the close"}, "rangemode": "tozero"}, height=240, showlegend=False
-    )
+    seconds = _LOG_SECONDS | {"dtick": 1} if is_wide else _LINEAR_SECONDS  # low: one tick a power of ten
+    figure.update_layout(yaxis=seconds, height=240, showlegend=False)
     return figure
 
 

@@ -225,7 +225,8 @@ def _reconciled(one: StrategySpan) -> dict[str, Any]:
         return {"reconciled": "No bot reads these signals.", "findings": [], "findings_left_out": 0}
     verdict = "nothing missing, nothing double" if found.agrees else _count(len(found.findings), "finding", "findings")
     return {
-        "reconciled": f"{_count(found.signals, 'signal', 'signals')}, {_count(found.receipts, 'receipt', 'receipts')}, "
+        "reconciled": " ".join(found.not_compared)
+        or f"{_count(found.signals, 'signal', 'signals')}, {_count(found.receipts, 'receipt', 'receipts')}, "
         f"{_count(found.fills, 'fill', 'fills')} in the store: {verdict}.",
         "findings": [
             {

@@ -10,9 +10,10 @@ from bson.decimal128 import Decimal128
 from monitoring.chain.books import BotBook, VenueBook
 from monitoring.chain.reconciler import Counterparts, Reconciler, grace_of, reconcile_all
 from monitoring.chain.signal_chain import Scope
+from monitoring.chain.unseen_bot import check_seen
 from schemas.clock import Clock
-from schemas.collections import FILLS, SIGNAL_RECEIPTS, SIGNALS, Store
-from schemas.errors import VenueError
+from schemas.collections import FILLS, POSITIONS, SIGNAL_RECEIPTS, SIGNALS, Store
+from schemas.errors import InputError, VenueError
 from schemas.timeframes import Timeframe
 
 pytestmark = pytest.mark.mongo
@@ -126,6 +127,52 @@ def test_the_bot_that_does_not_answer_does_not_keep_the_venue_from_being_asked(d
     scope = Scope("s", "bot", MINUTE, NOON - HOUR, NOON + HOUR)
     found = reconcile_all(db, scope, Counterparts(Away(), Silent()), NOON + HOUR)
     assert (found.freqtrade_orders, found.venue_orders, found.not_compared) == (None, 0, ("Freqtrade did not answer.",))
+
+
+def test_nothing_is_compared_with_a_bot_that_nobody_has_seen(db: Store) -> None:
+    """Its name may be misspelt: that is one sentence, and not a finding for each signal and each order of the venue."""
+    skipped(db)
+    venue, now = Silent(), NOON + HOUR
+    looks = Reconciler("s", "bto", MINUTE, Counterparts(venue=venue), span=6 * HOUR)
+    found = looks.look(db, now)
+    assert (found.signals, found.findings, venue.asked) == (1, (), [])
+    assert found.not_compared == ("The bot bto has never been seen with a signal of s. Did you mean bot?",)
+    db[SIGNAL_RECEIPTS].insert_one(KEY | {"consumer": "bto", "decision": "skipped", "seen_at": NOON + MINUTE.delta})
+    assert (looks.look(db, now).not_compared, len(venue.asked)) == ((), 1)
+
+
+def test_who_has_filled_something_was_seen(db: Store) -> None:
+    """Receipts that were lost afterwards are still missed."""
+    skipped(db)
+    db[SIGNAL_RECEIPTS].delete_many({})
+    db[POSITIONS].insert_one(KEY | {"consumer": "bot", "state": "closed"})
+    scope = Scope("s", "bot", MINUTE, NOON - HOUR, NOON + HOUR)
+    found = reconcile_all(db, scope, Counterparts(), NOON + HOUR)
+    assert [one.kind for one in found.findings] == ["signal without receipt"]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "consumer", "sentence"),
+    [
+        ("s", "elsewhere", "The bot elsewhere has never been seen with a signal of s. Known are bot."),
+        (
+            "t",
+            "bot",
+            "The bot bot has never been seen with a signal of t. No other bot has either: it may be new, or a",
+        ),
+        (None, "bit", "The bot bit has never been seen with a signal of any strategy. Did you mean bot?"),
+    ],
+)
+def test_a_bot_that_was_never_seen_is_told_with_those_that_were(
+    db: Store, strategy: str | None, consumer: str, sentence: str
+) -> None:
+    """The nearest name, else all names, else that there is none; a strategy's name may be the wrong one."""
+    skipped(db)
+    with pytest.raises(InputError) as told:
+        check_seen(db, strategy, consumer)
+    assert str(told.value).startswith(sentence)
+    check_seen(db, "s", "bot")
+    check_seen(db, None, "bot")
 
 
 def test_grace_is_a_minute_and_in_a_replay_three_real_seconds() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -241,6 +242,23 @@ def test_check_without_mongodb_is_critical(command_env: dict[str, str]) -> None:
     assert "hunter2" not in f"{shown.stdout}{shown.stderr}"
     told = json.loads(command(command_env, "check", "--json", **NOWHERE).stdout)
     assert [one["subject"] for one in told["problems"]] == ["mongodb"]
+
+
+def test_check_without_mongodb_asks_nobody_else(command_env: dict[str, str], tmp_path: Path) -> None:
+    """What a bot or a venue takes to be silent is not waited for; the answer says that they were not asked."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        door.setblocking(False)
+        address = f"http://127.0.0.1:{door.getsockname()[1]}"
+        side = {"freqtrade": address, "exchange": "binance", "exchange_url": address}
+        watch = tmp_path / "watch.yaml"
+        watch.write_text(json.dumps({"strategies": [{"strategy_id": "s", "consumer": "bot", **side}]}))
+        away = NOWHERE | {"QUANTFLOW_MONITOR_MONGO_TIMEOUT_S": "0.2", "QUANTFLOW_FREQTRADE_PASSWORD": "planted"}
+        shown = command(command_env, "check", "--watch", str(watch), **away)
+        with pytest.raises(BlockingIOError):
+            door.accept()
+    assert (shown.returncode, shown.stderr) == (2, "")
+    assert "all else      not asked while MongoDB is away" in shown.stdout
+    assert shown.stdout.startswith("CRITICAL: MongoDB is silent: MongoDB at mongodb://***@127.0.0.1:9/ did not answer")
 
 
 @pytest.mark.parametrize("name", ["check", "run", "test-alert"])

@@ -94,6 +94,25 @@ def test_a_mistake_is_a_sentence(arguments: list[str], sentence: str, command_en
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.usefixtures("traded")
+@pytest.mark.parametrize("name", ["reconcile", "latency", "compare"])
+def test_a_misspelt_bot_is_told_with_the_nearest_one(name: str, command_env: dict[str, str]) -> None:
+    """Nothing is shown of a bot that was never seen."""
+    ended = monitor(command_env, name, "--strategy", "s", *SPAN, "--consumer", "bott")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "Error: The bot bott has never been seen with a signal of s. Did you mean bot?\n"
+
+
+@pytest.mark.usefixtures("traded")
+def test_a_misspelt_bot_of_the_watch_file_is_one_warning(command_env: dict[str, str], tmp_path: Path) -> None:
+    """And no signal is missed by it."""
+    (tmp_path / "watch.yaml").write_text("{strategies: [{strategy_id: s, consumer: bott}]}")
+    told = json.loads(monitor(command_env, "check", "--watch", str(tmp_path / "watch.yaml"), "--json").stdout)
+    (found,) = (one for one in told["problems"] if one["rule"] == "reconciliation")
+    assert (found["subject"], found["severity"]) == ("bott not compared", "warning")
+    assert found["text"].endswith("The bot bott has never been seen with a signal of s. Did you mean bot?")
+
+
 def test_a_venue_that_is_named_without_keys_is_no_agreement(
     traded: Store, command_env: dict[str, str], tmp_path: Path
 ) -> None:

@@ -165,6 +165,14 @@ def test_what_the_watch_file_names_is_shown(day: Store) -> None:
     assert "No live export ended in this span." in without_plotly(render_span(facts_of(day, named=named)))
 
 
+def test_a_misspelt_bot_of_the_watch_file_is_told(day: Store) -> None:
+    """In place of a finding for each signal."""
+    facts = facts_of(day, named=(WatchedStrategy(strategy_id="s", consumer="bott"),))
+    page = without_plotly(render_span(facts))
+    assert "The bot bott has never been seen with a signal of s. Did you mean bot?" in page
+    assert "signal without receipt" not in page
+
+
 def test_the_same_facts_are_plain_values(day: Store) -> None:
     """All of it is JSON, and secrets of the alert's bookkeeping stay out."""
     told = json.loads(json.dumps(span_object(facts_of(day))))

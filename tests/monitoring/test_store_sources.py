@@ -1,16 +1,21 @@
 """What the store tells of itself, of bars and of the monitor's own load."""
 
+import socket
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from chain_documents import NOON, opens
+from pydantic import SecretStr
 from pymongo import MongoClient
+from slow_line import slow_line
 
 from monitoring.facts import BarGapFacts, SeriesHealth
 from monitoring.sources.query_count import QueryCount
 from monitoring.sources.series_health import Series, read_series_health
-from monitoring.sources.store_health import read_store_health
+from monitoring.sources.store_health import open_store, read_store_health
 from schemas.collections import BAR_GAPS, DAY_BARS, MINUTE_BARS, Store
 from schemas.mongo import open_client
 from schemas.settings import Settings
@@ -40,6 +45,45 @@ def test_a_store_that_is_away_is_a_sentence_without_the_password() -> None:
     assert (answer.health.error or "").startswith("MongoDB at mongodb://***@127.0.0.1:9/ did not answer")
     assert "pass-word" not in repr(answer)
     assert before <= answer.at <= datetime.now(UTC)
+
+
+@pytest.mark.mongo
+def test_a_slow_server_is_not_away(mongo_uri: str, tmp_path: Path) -> None:
+    """Each answer has the time of the setting, however many it takes until the first question is answered."""
+    port = urlsplit(mongo_uri).port or 27_017
+    with slow_line(port, delay_s=0.6) as slow:
+        uri = SecretStr(f"mongodb://127.0.0.1:{slow}/?directConnection=true")
+        settings = Settings.load(mongo_uri=uri, monitor_mongo_timeout_s=1.2, home=tmp_path)
+        with open_store(settings) as store:
+            answer = read_store_health(store.db, store.uri)
+    assert answer.health.error is None
+    assert (answer.health.ping_ms or 0.0) > 600
+
+
+@pytest.mark.parametrize("takes_connections", [True, False])
+def test_a_server_that_hangs_is_told_from_one_that_is_not_there(*, takes_connections: bool, tmp_path: Path) -> None:
+    """What was seen is said: connections are taken and nothing is answered, or there is nobody."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+        if not takes_connections:
+            door.close()
+        uri = SecretStr(f"mongodb://me:pass-word@127.0.0.1:{port}/")
+        with open_store(Settings.load(mongo_uri=uri, monitor_mongo_timeout_s=0.2, home=tmp_path)) as store:
+            said = read_store_health(store.db, store.uri).health.error or ""
+    seen = "accepts connections and gives no answer within 0.2 s. It hangs, or"
+    away = f"did not answer: 127.0.0.1:{port}: [Errno 111] Connection refused"
+    assert said.startswith(f"MongoDB at mongodb://***@127.0.0.1:{port}/ {seen if takes_connections else away}")
+
+
+@pytest.mark.mongo
+def test_a_set_without_a_primary_does_not_hang(mongo_uri: str, tmp_path: Path) -> None:
+    """Its server answers; that it is not of the set that was meant is the driver's to say."""
+    address = mongo_uri.partition("?")[0]
+    uri = SecretStr(f"{address}?replicaSet=another")
+    with open_store(Settings.load(mongo_uri=uri, monitor_mongo_timeout_s=0.3, home=tmp_path)) as store:
+        said = read_store_health(store.db, store.uri).health.error or ""
+    assert "did not answer" in said
+    assert "accepts connections" not in said
 
 
 @pytest.mark.mongo

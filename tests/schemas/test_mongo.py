@@ -45,6 +45,8 @@ def settings_of(uri: str, timeout_s: float = 0.2) -> Settings:
         ("at mongodb://u:p@a/ and mongodb://v:q@b/.", "at mongodb://***@a/ and mongodb://***@b/."),
         ("mongodb://h/?tls=true&tlsCertificateKeyFilePassword=p&w=1", "mongodb://h/?tls=true&tlsCertificateKeyFilePassword=***&w=1"),
         ("mongodb://h/?authMechanismProperties=AWS_SESSION_TOKEN:t", "mongodb://h/?authMechanismProperties=***"),
+        ("give mongodb://user:password@host:27017/?authSource=a", "give mongodb://user:password@host:27017/?authSource=a"),
+        ("give mongodb://user:password@db:27017/", "give mongodb://***@db:27017/"),
         ("nothing to hide at user@example.org", "nothing to hide at user@example.org"),
     ],
 )  # fmt: skip
@@ -103,6 +105,17 @@ def test_a_uri_that_can_not_be_used_is_a_sentence_without_it(uri: str) -> None:
         pass
     assert "hunter2" not in str(refused.value)
     assert "er2@" not in str(refused.value)
+
+
+@pytest.mark.parametrize("sign_in", ["admin", "admin:"])
+def test_an_address_without_its_password_is_told_so(sign_in: str) -> None:
+    """What lacks is named, and so is what to write; another mistake beside it keeps its own sentence."""
+    with pytest.raises(SettingsError, match="it names a user and no password; write : and the password"):
+        open_client(f"mongodb://{sign_in}@host/", "QUANTFLOW_MONGO_URI")
+    with pytest.raises(SettingsError, match="not usable: Unknown option: nosuchoption"):
+        open_client(
+            f"mongodb://{sign_in}@host/?authMechanism=MONGODB-X509&tls=true&noSuchOption=1", "QUANTFLOW_MONGO_URI"
+        )
 
 
 def test_a_part_of_a_password_is_never_taken_for_a_host() -> None:
@@ -307,6 +320,16 @@ def test_a_wrong_password_is_a_sentence_without_it(guarded: int, user: str) -> N
     ):
         pass
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.mongo
+def test_an_address_without_a_user_is_told_so_where_one_is_asked_for(guarded: int) -> None:
+    """It is no matter of rights or of missing collections: the sentence says what to give."""
+    told = (
+        r"asks for a user, and the address names none: QUANTFLOW_MONGO_URI must be an address such as mongodb://user:p"
+    )
+    with pytest.raises(StoreError, match=told), connect(settings_of(f"mongodb://127.0.0.1:{guarded}/", 10)):
+        pass
 
 
 @pytest.mark.mongo

@@ -277,6 +277,28 @@ def test_roles_are_made_by_an_admin_only(run_as: Run, tmp_path: Path) -> None:
     assert "QUANTFLOW_MONGO_URI must name a server with authentication" in " ".join(without.stderr.split())
 
 
+@pytest.mark.parametrize(
+    ("sign_in", "cause"),
+    [
+        ("", "asks for a user, and the address names none"),
+        ("admin@", "it names a user and no password"),
+        ("admin:planted@", "refused this user: Authentication failed. Check user, password and authSource"),
+    ],
+)
+def test_who_is_not_let_in_is_told_why_and_what_to_give(
+    sign_in: str, cause: str, guarded: Guarded, run_as: Run, tmp_path: Path
+) -> None:
+    """Neither missing collections nor roles are named; the form of an address is shown in full, and no password."""
+    uri = guarded.server.open_uri.replace("://", f"://{sign_in}")
+    refused = run_as("admin", "quantflow", "db", "roles", "--secrets", str(tmp_path / "s"), QUANTFLOW_MONGO_URI=uri)
+    told = " ".join(refused.stderr.split())
+    assert refused.returncode in (2, 3)
+    assert cause in told
+    assert "mongodb://user:password@host:27017/" in told
+    assert "lacks collections" not in told
+    assert "planted" not in told
+
+
 def test_a_server_that_asks_nobody_is_warned_about(run_as: Run, mongo_uri: str, tmp_path: Path) -> None:
     """Its users bind nobody."""
     database = "test_open_roles"
