@@ -24,7 +24,7 @@ from research.bars_copy import (
 )
 from research.freshness import NoProofError, changes, collection_id, is_past_of, present
 from research.raw_columns import Column
-from research.stored_bars import BAR_FIELDS, OPENS, StoredBars, first_and_last, read_stretch
+from research.stored_bars import BAR_BYTES, BAR_FIELDS, OPENS, StoredBars, first_and_last, read_stretch
 from schemas.collections import Store
 from schemas.errors import StoreError
 
@@ -106,12 +106,17 @@ def read_through_copies(
     -------
     tuple, or None
         The columns, `datetime` in ms and the fields as float64, symbol after symbol in ascending order of time; and
-        each symbol's number of bars. None: there is no proof, a copy is damaged, or a month holds what is no bar: the
-        bars have to be read plainly.
+        each symbol's number of bars. None: there is no proof, a copy is damaged, the copies would take more than their
+        limit, or a month holds what is no bar: the bars have to be read plainly.
     """
     try:
         proven = _proven(db, copies, stored, symbols)
-        pieces = chain.from_iterable(pool.map(lambda symbol: _pieces(db, stored, proven, symbol, *stretch), symbols))
+        cut = pool.map(lambda symbol: _pieces(db, stored, proven, symbol, *stretch), symbols)
+        pieces = list(chain.from_iterable(cut))
+        if sum(piece.end_ms - piece.start_ms for piece in pieces) // stored.step_ms * BAR_BYTES > copies.limit_bytes:
+            copies.make_room()  # the limit may have been lowered
+            _say_once("QUANTFLOW_BARS_CACHE_MB allows less than one read takes")
+            return None
         parts = list(pool.map(lambda piece: _part(db, stored, proven, piece), pieces))
         columns = _columns(proven, parts, fields, pool)
         _keep(db, copies, stored, proven, parts)

@@ -26,6 +26,7 @@ from schemas.errors import StoreError
 
 OPENS = "datetime"
 BAR_FIELDS = ("open", "high", "low", "close", "volume")
+BAR_BYTES = 8 * (1 + len(BAR_FIELDS))  # of its open and its fields, as columns
 DAY_MS = 86_400_000
 _RAW = CodecOptions(document_class=RawBSONDocument)
 _REPLY_ROWS = 1_000_000  # more than fit in the 16 MB at which the server cuts a reply

@@ -413,6 +413,19 @@ def test_copies_take_no_more_than_their_limit(bars: Store, settings: Settings) -
     assert [kept.symbol for kept in copies.kept()] == [BTC]
 
 
+def test_a_read_larger_than_the_limit_is_not_copied(bars: Store, settings: Settings) -> None:
+    """It would push out what it has just copied, each time; what lies there from a higher limit goes."""
+    copies = BarsCopies(settings.home, 10_000)
+    assert [kept.symbol for kept in copies.kept()] == [BTC, ETH]
+    stretch = int(START.timestamp() * 1000), int((START + COUNT * STEP).timestamp() * 1000)
+    with ThreadPoolExecutor(1) as pool:
+        assert read_through_copies(bars, copies, MINUTES, [BTC, ETH], stretch, ["close"], pool) is None
+    assert copies.kept() == []
+    with connect(settings.model_copy(update={"bars_cache_mb": 5})) as small:
+        pd.testing.assert_frame_equal(read(small), plainly(settings))
+    assert copies.kept() == []
+
+
 def test_an_empty_folder_among_the_copies_does_no_harm(db: Store, settings: Settings) -> None:
     """A full disk has room for a folder and none for its files; it is the first to go."""
     empty = settings.home / "bars" / "0" / "left"
