@@ -33,7 +33,7 @@ from research.bars import check_bars
 from research.factors import compute_factors
 from research.fills import Costs
 from research.readers import get_crypto_min_data
-from research.sweep import SweepBars, momentum_figures
+from research.sweeps.sweep import SweepBars, momentum_figures
 from schemas.collections import MINUTE_BARS, SIGNALS, Store
 from schemas.embedded import temporary_server
 from schemas.mongo import connect

@@ -21,7 +21,7 @@ from bench_backtest import CASH, FEE, STATISTICS, make_bars
 from rows import Row, need, show
 
 from research.fills import Costs
-from research.sweep import SweepBars, momentum_figures
+from research.sweeps.sweep import SweepBars, momentum_figures
 
 Sets = tuple[np.ndarray, np.ndarray]
 

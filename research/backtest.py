@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from research.bars import CheckedBars, Floats, check_bars
-from research.engine import chosen_engine
+from research.engines.chosen import chosen_engine
+from research.engines.numpy_engine import Engine
 from research.fills import Costs
 from research.metrics import Metrics, sums_figures, trade_figures
-from research.numpy_engine import Engine
 from research.positions import aligned_values
 from research.sleeves import Sleeve, ending_early, holding_return, portfolio_curve, simulate_sleeve, trades_frame
 from schemas.errors import InputError

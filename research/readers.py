@@ -11,10 +11,19 @@ from typing import Any, TypeVar
 import pandas as pd
 import pyarrow as pa
 
-from research.bars_copy import BarsCopies
-from research.cached_bars import read_through_copies
-from research.raw_columns import Column
-from research.stored_bars import BAR_FIELDS, DAYS, MINUTES, OPENS, StoredBars, first_and_last, joined, read_stretch
+from research.stored.bars_copy import BarsCopies
+from research.stored.cached_bars import read_through_copies
+from research.stored.raw_columns import Column
+from research.stored.stored_bars import (
+    BAR_FIELDS,
+    DAYS,
+    MINUTES,
+    OPENS,
+    StoredBars,
+    first_and_last,
+    joined,
+    read_stretch,
+)
 from schemas.collections import Store
 from schemas.errors import InputError
 from schemas.mongo import connect, settings_of

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from research.bars import CheckedBars, Floats, Ints, SymbolRows
+from research.engines.numpy_engine import Engine
 from research.fills import (
     Changes,
     Costs,
@@ -17,7 +18,6 @@ from research.fills import (
     spread,
     trades_of,
 )
-from research.numpy_engine import Engine
 
 END_OF_DATA = "end_of_data"
 SIGNAL = "signal"

@@ -13,7 +13,7 @@ from monitoring.chain.comparison import ComparedTrade, Comparison
 from monitoring.chain.signal_chain import STAGES, SignalChain
 from monitoring.facts import ExportFacts
 from monitoring.report.comparison_table import PARTS
-from research.downsample import telling_rows
+from research.pages.downsample import telling_rows
 from schemas.timeframes import Timeframe
 
 MOST_POINTS = 3_000

@@ -13,7 +13,7 @@ from monitoring.chain.signal_chain import STAGES, percentile
 from monitoring.report.comparison_table import bps, comparison_sentences, percent
 from monitoring.report.span_charts import STAGE_NAMES, equity_figure, exports_figure, latency_figure, split_figure
 from monitoring.sources.span_facts import SpanFacts, StrategySpan
-from research.page import render_page
+from research.pages.page import render_page
 from schemas.timeframes import Timeframe
 
 MOST_ROWS = 50

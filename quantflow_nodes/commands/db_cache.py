@@ -21,7 +21,7 @@ def cache(
 
     Examples: quantflow db cache; quantflow db cache --clear
     """
-    from research.bars_copy import BarsCopies
+    from research.stored.bars_copy import BarsCopies
 
     settings = Settings.load()
     copies = BarsCopies(settings.home, settings.bars_cache_mb * 1_000_000)

@@ -16,7 +16,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from quantflow_nodes.live.bar_history import BarHistory, milliseconds, open_of
 from quantflow_nodes.live.live_plan import BarSource
-from research.stored_bars import BAR_FIELDS
+from research.stored.stored_bars import BAR_FIELDS
 from schemas.collections import Store
 from schemas.errors import StoreError
 from schemas.mongo import sentence, store_errors

@@ -11,7 +11,7 @@ from quantflow_nodes.live.live_plan import BarSource
 from quantflow_nodes.nodes.read_bars import no_bars
 from quantflow_nodes.ports import Bars
 from research.readers import get_market_data
-from research.stored_bars import BAR_FIELDS, DAYS, MINUTES, OPENS, StoredBars, joined, read_stretch
+from research.stored.stored_bars import BAR_FIELDS, DAYS, MINUTES, OPENS, StoredBars, joined, read_stretch
 from schemas.collections import DAY_BARS, Store
 from schemas.timeframes import Timeframe
 

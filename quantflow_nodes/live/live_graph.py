@@ -15,7 +15,7 @@ from quantflow_nodes.nodes.read_bars import no_bars
 from quantflow_nodes.plan import PlannedNode, Source
 from quantflow_nodes.ports import SymbolFrame
 from quantflow_nodes.runner import NodeFailedError, run_node
-from research.stored_bars import BAR_FIELDS
+from research.stored.stored_bars import BAR_FIELDS
 
 log = structlog.get_logger()
 NOTHING_YET = -1

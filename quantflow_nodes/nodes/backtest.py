@@ -54,7 +54,7 @@ class Backtest(Node[BacktestParams, BacktestInputs, BacktestOutputs]):
 
     def report(self, params: BacktestParams, outputs: BacktestOutputs, context: RunContext) -> str:  # noqa: ARG002
         """One HTML file: equity, drawdown, trades on the price, monthly table."""
-        from research.report import render_report  # brings Plotly: a quarter of a second that other commands save
+        from research.pages.report import render_report  # brings Plotly: a quarter of a second that other commands save
 
         return render_report(
             outputs.result,

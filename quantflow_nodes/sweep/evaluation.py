@@ -21,7 +21,7 @@ from quantflow_nodes.sweep.memo import Memo
 from quantflow_nodes.sweep.outputs_digest import outputs_digest
 from quantflow_nodes.sweep.windows import Window, rows_from, rows_until
 from research.backtest import BacktestResult
-from research.sweep import SweepBars
+from research.sweeps.sweep import SweepBars
 from schemas.errors import InputError, QuantFlowError
 
 MOST_BYTES = 512 * 1024 * 1024

@@ -12,7 +12,7 @@ from quantflow_nodes.ports import Bars, SymbolFrame
 from quantflow_nodes.sweep.figures import Figures, figures_at
 from research.bars import Floats, Ints
 from research.fills import Costs
-from research.sweep import SweepBars, threshold_figures
+from research.sweeps.sweep import SweepBars, threshold_figures
 
 _ABOVE_ALL = float(np.finfo(np.float64).max)
 _BLOCK = 256
@@ -74,7 +74,7 @@ def figures_by_thresholds(
     thresholds, paid
         What threshold_position and the backtest are given.
     engine, threads
-        As for `research.sweep.threshold_figures`.
+        As for `research.sweeps.sweep.threshold_figures`.
     """
     enter = np.array([own.enter_above for own in thresholds], dtype=np.float64)
     leave = np.array([own.exit_below for own in thresholds], dtype=np.float64)

@@ -8,7 +8,7 @@ import numpy as np
 
 from research.backtest import BacktestResult
 from research.overfitting import return_shape
-from research.sweep import SweepFigures
+from research.sweeps.sweep import SweepFigures
 from schemas.errors import InputError
 
 Figures = dict[str, float]

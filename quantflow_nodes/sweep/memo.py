@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from quantflow_nodes.node import Ports
 from quantflow_nodes.ports import SymbolFrame
-from research.sweep import SweepBars
+from research.sweeps.sweep import SweepBars
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from quantflow_nodes.sweep.outcome import DEFLATED, SplitOutcome, SweepOutcome
 from quantflow_nodes.sweep.text import cell, title_of
-from research.sweep_report import SweepPage, TextTable, WalkForwardPart, render_sweep
+from research.pages.sweep_report import SweepPage, TextTable, WalkForwardPart, render_sweep
 
 MOST_ROWS = 20
 _SHOWN = (

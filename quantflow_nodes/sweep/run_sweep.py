@@ -20,7 +20,7 @@ from quantflow_nodes.sweep.sweep_plan import SweepPlan
 from quantflow_nodes.sweep.walk_forward import Traced, choose, stitch, trace
 from quantflow_nodes.sweep.windows import ALL, Split, WalkForward, Window, bars_in
 from quantflow_nodes.sweep.workers import local_pool, results_of
-from research.engine import engine_for
+from research.engines.chosen import engine_for
 from schemas.errors import InputError
 from schemas.mongo import open_database, serve, server_time
 from schemas.run_id import new_run_id

@@ -17,7 +17,7 @@ from quantflow_nodes.sweep.evaluation import Evaluator, SweepSpec
 from quantflow_nodes.sweep.fast_path import state_at, threshold_shape
 from quantflow_nodes.sweep.outcome import param_column
 from quantflow_nodes.workflow import run_graph
-from research import engine
+from research.engines import chosen as engine
 from research.factors import compute
 from research.metrics import YEAR_SECONDS
 from research.overfitting import expected_maximum_sharpe, probabilistic_sharpe

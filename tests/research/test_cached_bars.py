@@ -19,11 +19,11 @@ from pymongo import MongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from structlog.testing import capture_logs
 
-from research.bars_copy import BarsCopies, month_bounds
-from research.cached_bars import read_through_copies
-from research.freshness import collection_id
 from research.readers import get_crypto_min_data
-from research.stored_bars import MINUTES
+from research.stored.bars_copy import BarsCopies, month_bounds
+from research.stored.cached_bars import read_through_copies
+from research.stored.freshness import collection_id
+from research.stored.stored_bars import MINUTES
 from schemas.collections import MINUTE_BARS, Store, ensure_collections
 from schemas.mongo import connect
 from schemas.settings import Settings

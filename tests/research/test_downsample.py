@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from research.downsample import merged_bars, telling_rows
+from research.pages.downsample import merged_bars, telling_rows
 
 
 def test_keeps_first_last_lowest_and_highest():

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from research.backtest import BacktestResult, simulate_long_flat
 from research.bars import check_bars
-from research.engine import BARS_BEFORE_COMPILED, chosen_engine
-from research.numpy_engine import NUMPY
+from research.engines.chosen import BARS_BEFORE_COMPILED, chosen_engine
+from research.engines.numpy_engine import NUMPY
 from schemas.errors import InputError
 
 NAN = math.nan
@@ -94,8 +94,8 @@ def test_auto_compiles_after_many_bars():
     """A process that simulated what numpy does in a second goes on compiled; what was asked for by name counts not."""
     source = f"""
 import sys
-from research.engine import chosen_engine
-from research.numpy_engine import NUMPY
+from research.engines.chosen import chosen_engine
+from research.engines.numpy_engine import NUMPY
 assert chosen_engine("numpy", {BARS_BEFORE_COMPILED}) is NUMPY
 assert chosen_engine("auto", {BARS_BEFORE_COMPILED - 1}) is NUMPY
 assert chosen_engine("auto", 1) is NUMPY
@@ -106,7 +106,7 @@ assert chosen_engine("auto", 1) is not NUMPY
     assert chosen_engine("numpy", 1) is NUMPY
 
 
-@pytest.mark.parametrize("name", ["bar_kernels", "crossing_kernels", "stretch_kernels"])
+@pytest.mark.parametrize("name", ["engines.bar_kernels", "sweeps.crossing_kernels", "sweeps.stretch_kernels"])
 def test_compiled_functions_call_none_of_another_file(name):
     """numba keeps machine code until the function's own file changes: what it took from others would be stale."""
     module = importlib.import_module(f"research.{name}")

@@ -19,10 +19,10 @@ from pymongo.errors import ExecutionTimeout
 from pymongo.write_concern import WriteConcern
 from structlog.testing import capture_logs
 
-from research.bars_copy import BarsCopies, Moment
-from research.freshness import NoProofError, changes, collection_id, is_past_of, present
 from research.readers import get_crypto_min_data
-from research.stored_bars import MINUTES, read_stretch
+from research.stored.bars_copy import BarsCopies, Moment
+from research.stored.freshness import NoProofError, changes, collection_id, is_past_of, present
+from research.stored.stored_bars import MINUTES, read_stretch
 from schemas.collections import MINUTE_BARS, Store, ensure_collections
 from schemas.embedded import EmbeddedServer
 from schemas.mongo import connect

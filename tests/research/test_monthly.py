@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from research.monthly import monthly_returns
+from research.pages.monthly import monthly_returns
 
 
 def test_months_by_hand():

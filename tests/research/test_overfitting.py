@@ -8,7 +8,7 @@ import pytest
 from research.backtest import simulate_long_flat
 from research.fills import Costs
 from research.overfitting import deflate_sharpes, expected_maximum_sharpe, probabilistic_sharpe, return_shape
-from research.sweep import SweepBars, position_figures
+from research.sweeps.sweep import SweepBars, position_figures
 
 # Bailey and López de Prado (2014), "A numerical example": 5 years of 250 days, 100 trials, an annual variance of 1/2
 # between them, skewness −3, kurtosis 10, an annual Sharpe ratio of 2.5.

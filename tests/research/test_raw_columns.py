@@ -13,7 +13,7 @@ from bson.int64 import Int64
 from hypothesis import given
 from hypothesis import strategies as st
 
-from research.raw_columns import DATETIME_MS, DOUBLE, TEXT_OF_8, reply_columns, reply_documents
+from research.stored.raw_columns import DATETIME_MS, DOUBLE, TEXT_OF_8, reply_columns, reply_documents
 
 WANTED = {"datetime": DATETIME_MS, "open": DOUBLE, "close": DOUBLE}
 

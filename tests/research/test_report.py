@@ -9,8 +9,8 @@ import plotly.offline
 import pytest
 
 from research.backtest import simulate_buy_and_hold, simulate_long_flat
-from research.report import render_report
-from research.report_charts import MOST_TRADES, figure_json, price_figure
+from research.pages.report import render_report
+from research.pages.report_charts import MOST_TRADES, figure_json, price_figure
 
 HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)>"
 

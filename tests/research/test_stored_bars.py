@@ -20,7 +20,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 from pymongo.read_concern import ReadConcern
 
 from research.readers import get_crypto_market_data, get_crypto_min_data
-from research.stored_bars import DAYS, MINUTES, find_command, read_stretch
+from research.stored.stored_bars import DAYS, MINUTES, find_command, read_stretch
 from schemas.collections import DAY_BARS, MINUTE_BARS, Store, ensure_collections
 from schemas.errors import StoreError
 from schemas.settings import Settings

@@ -12,7 +12,7 @@ from research.backtest import simulate_long_flat
 from research.bars import check_bars
 from research.factors.compute import compute_factor
 from research.fills import Costs
-from research.sweep import SweepBars, SweepFigures, momentum_figures, position_figures, threshold_figures
+from research.sweeps.sweep import SweepBars, SweepFigures, momentum_figures, position_figures, threshold_figures
 from schemas.errors import InputError
 
 NAN = math.nan

@@ -8,8 +8,8 @@ import pandas as pd
 import plotly.offline
 import pytest
 
-from research.sweep_charts import surface_figure
-from research.sweep_report import SweepPage, TextTable, WalkForwardPart, render_sweep
+from research.pages.sweep_charts import surface_figure
+from research.pages.sweep_report import SweepPage, TextTable, WalkForwardPart, render_sweep
 
 HOSTILE = "</script><script>alert('x')</script>"
 

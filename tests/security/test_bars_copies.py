@@ -10,11 +10,11 @@ from guarded import DATABASE, Guarded
 from pymongo import MongoClient
 from structlog.testing import capture_logs
 
-from research.bars_copy import BarsCopies, Moment
-from research.cached_bars import read_through_copies
-from research.freshness import is_past_of, present
 from research.readers import get_crypto_min_data
-from research.stored_bars import MINUTES
+from research.stored.bars_copy import BarsCopies, Moment
+from research.stored.cached_bars import read_through_copies
+from research.stored.freshness import is_past_of, present
+from research.stored.stored_bars import MINUTES
 from schemas.collections import MINUTE_BARS
 from schemas.mongo import connect
 from schemas.settings import Settings

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import plotly.offline
 from markupsafe import Markup
 
-from research.report_charts import figure_json
+from research.pages.report_charts import figure_json
 
 
 def render_page(package: str, template: str, charts: Mapping[str, go.Figure], **values: Any) -> str:
@@ -37,5 +37,5 @@ def render_page(package: str, template: str, charts: Mapping[str, go.Figure], **
 
 @cache
 def _environment(package: str) -> jinja2.Environment:
-    loader = jinja2.ChoiceLoader([jinja2.PackageLoader(package), jinja2.PackageLoader("research")])
+    loader = jinja2.ChoiceLoader([jinja2.PackageLoader(package), jinja2.PackageLoader("research.pages")])
     return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)

@@ -9,8 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from research.bars import Floats
-from research.downsample import telling_rows
-from research.report_charts import MOST_POINTS
+from research.pages.downsample import telling_rows
+from research.pages.report_charts import MOST_POINTS
 
 _LINE = "#2f6fdb"
 _FALLING_TO_RISING = [[0.0, "#b2394d"], [0.5, "#f1f1ee"], [1.0, "#1d7f57"]]

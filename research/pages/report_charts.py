@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 
 from research.backtest import BacktestResult
 from research.bars import Floats
-from research.downsample import merged_bars, telling_rows
 from research.drawdown import drawdown_curve
+from research.pages.downsample import merged_bars, telling_rows
 
 MOST_POINTS = 4_000
 MOST_CANDLES = 1_500

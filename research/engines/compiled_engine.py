@@ -1,15 +1,15 @@
-"""The passes of a backtest over every bar, compiled by numba; imported only where `research.engine` chooses it."""
+"""The passes of a backtest over every bar, compiled by numba; imported only where `chosen.py` chooses them."""
 
 import numpy as np
 
-from research import bar_kernels
 from research.bars import CheckedBars, Floats, Ints
 from research.compiled import compiled, read_only
 from research.drawdown import Drawdown
+from research.engines import bar_kernels
+from research.engines.numpy_engine import Engine
 from research.fills import Changes, Costs, Holdings, Orders, rebalance
 from research.metrics import CurveSums
 from research.moments import joined_moments
-from research.numpy_engine import Engine
 from research.positions import SMALLEST_POSITION, within_bounds
 
 _FIRST_ROOM = 4096

@@ -1,6 +1,6 @@
 """Chooses how a backtest goes over every bar: by numpy at once, or by compiled code that must be loaded first."""
 
-from research.numpy_engine import NUMPY, Engine
+from research.engines.numpy_engine import NUMPY, Engine
 from schemas.errors import InputError
 
 ENGINES = ("auto", "numpy", "compiled")
@@ -12,7 +12,7 @@ def chosen_engine(name: str, bars: int) -> Engine:
     """Return the engine of a simulation of `bars` bars; errors as for `is_compiled`."""
     if not is_compiled(name, bars):
         return NUMPY
-    from research.compiled_engine import COMPILED  # numba takes a second to load
+    from research.engines.compiled_engine import COMPILED  # numba takes a second to load
 
     return COMPILED
 

@@ -9,7 +9,7 @@ from research.overfitting import return_shape
 
 
 class SetFigures(NamedTuple):
-    """The figures of one parameter set; see `research.sweep.SweepFigures`."""
+    """The figures of one parameter set; see `research.sweeps.sweep.SweepFigures`."""
 
     total_return: float
     cagr: float

@@ -7,17 +7,17 @@ from queue import Empty, SimpleQueue
 
 import numpy as np
 
-from research import crossing_kernels, stretch_kernels
 from research.bars import CheckedBars, Floats, Ints
 from research.compiled import read_only
-from research.compiled_engine import changes_within
 from research.drawdown import Drawdown
+from research.engines.compiled_engine import changes_within
 from research.factors import kernels
 from research.fills import Costs
 from research.metrics import CurveSums, sums_figures
 from research.moments import ReturnMoments
 from research.overfitting import shape_of
-from research.set_figures import SetFigures
+from research.sweeps import crossing_kernels, stretch_kernels
+from research.sweeps.set_figures import SetFigures
 from research.threads import run_on_threads
 
 SURE = 0.01
@@ -34,7 +34,7 @@ class Stretches:
     opens, closes, returns : array
         Prices and each close over the one before, less 1; the first return is 0.
     starts, rows : array
-        Where the rows of each width begin, and the rows; see `research.stretch_kernels`.
+        Where the rows of each width begin, and the rows; see `research.sweeps.stretch_kernels`.
     """
 
     opens: Floats

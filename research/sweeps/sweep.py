@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from research.bars import CheckedBars, Floats, Ints, check_bars
-from research.engine import is_compiled
+from research.engines.chosen import is_compiled
 from research.factors.price import momentum
 from research.fills import Costs
-from research.set_figures import SetFigures, backtested
+from research.sweeps.set_figures import SetFigures, backtested
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
-    from research.compiled_sweep import Stretches
+    from research.sweeps.compiled_sweep import Stretches
 
 _STRETCHES_BYTES_A_BAR = 16
 
@@ -63,7 +63,7 @@ class SweepBars:
     @cached_property
     def stretches(self) -> "Stretches":
         """What compiled sweeps ask about stretches of the bars."""
-        from research.compiled_sweep import stretches_of  # numba takes a second to load
+        from research.sweeps.compiled_sweep import stretches_of  # numba takes a second to load
 
         return stretches_of(self.opens, self.closes)
 
@@ -143,7 +143,7 @@ def position_figures(
     _check_width(bars, positions, "position")
 
     def found() -> Floats:
-        from research.compiled_sweep import positions_found
+        from research.sweeps.compiled_sweep import positions_found
 
         return positions_found(bars.stretches, positions, costs, initial_cash, threads)
 
@@ -192,7 +192,7 @@ def threshold_figures(
         return _crossed(rows[chosen[number]], enter[number], leave[number])
 
     def found() -> Floats:
-        from research.compiled_sweep import row_of, thresholds_found
+        from research.sweeps.compiled_sweep import row_of, thresholds_found
 
         return thresholds_found(bars.stretches, row_of(rows), chosen, enter, leave, costs, initial_cash, threads)
 
@@ -236,7 +236,7 @@ def momentum_figures(
         return _crossed(momentum(bars.closes, int(lookbacks[number])), enter[number], leave[number])
 
     def found() -> Floats:
-        from research.compiled_sweep import momentum_of, thresholds_found
+        from research.sweeps.compiled_sweep import momentum_of, thresholds_found
 
         made = bars.stretches
         return thresholds_found(made, momentum_of(made), lookbacks, enter, leave, costs, initial_cash, threads)
@@ -287,7 +287,7 @@ def _figures(
     if not is_compiled(engine, sets * len(bars.closes)):
         plain = (backtested(bars.checked, position(number), costs, cash, "numpy") for number in range(sets))
         return SweepFigures.of(plain)
-    from research.compiled_sweep import figures_of, unsure
+    from research.sweeps.compiled_sweep import figures_of, unsure
 
     rows = found()
     left = unsure(rows, len(bars.closes) - 1)

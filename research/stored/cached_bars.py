@@ -12,7 +12,7 @@ import structlog
 from bson.timestamp import Timestamp
 from pymongo.errors import PyMongoError
 
-from research.bars_copy import (
+from research.stored.bars_copy import (
     BarsCopies,
     DamagedCopyError,
     Moment,
@@ -22,9 +22,9 @@ from research.bars_copy import (
     month_bounds,
     month_of,
 )
-from research.freshness import NoProofError, changes, collection_id, is_past_of, present
-from research.raw_columns import Column
-from research.stored_bars import BAR_BYTES, BAR_FIELDS, OPENS, StoredBars, first_and_last, read_stretch
+from research.stored.freshness import NoProofError, changes, collection_id, is_past_of, present
+from research.stored.raw_columns import Column
+from research.stored.stored_bars import BAR_BYTES, BAR_FIELDS, OPENS, StoredBars, first_and_last, read_stretch
 from schemas.collections import Store
 from schemas.errors import StoreError
 

@@ -10,9 +10,9 @@ import pandas as pd
 
 from research.backtest import BacktestResult, simulate_buy_and_hold
 from research.metrics import Metrics
-from research.monthly import monthly_returns
-from research.page import render_page
-from research.report_charts import drawdown_figure, equity_figure, price_figure
+from research.pages.monthly import monthly_returns
+from research.pages.page import render_page
+from research.pages.report_charts import drawdown_figure, equity_figure, price_figure
 
 MOST_ROWS = 50
 MOST_PRICE_CHARTS = 6
@@ -41,7 +41,7 @@ def render_report(
 
     Notes
     -----
-    Curves and candles are thinned for drawing only (`research.downsample`); figures and tables use every bar.
+    Curves and candles are thinned for drawing only (`research.pages.downsample`); figures and tables use every bar.
     """
     hold = simulate_buy_and_hold(result)
     symbols = [rows.symbol for rows in result.bars.blocks]
@@ -53,7 +53,7 @@ def render_report(
         prices.append({"symbol": symbol, "note": note})
     first, last, total = _trade_rows(result.trades)
     return render_page(
-        "research",
+        "research.pages",
         "report.html.j2",
         charts,
         title=title,

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from research.page import render_page
-from research.sweep_charts import stitched_figure, surface_figure
+from research.pages.page import render_page
+from research.pages.sweep_charts import stitched_figure, surface_figure
 
 Row = Sequence[str]
 
@@ -75,7 +75,7 @@ def render_sweep(page: SweepPage) -> str:
     if walk is not None and walk.equity is not None:
         charts["stitched"] = stitched_figure(walk.equity)
     return render_page(
-        "research",
+        "research.pages",
         "sweep.html.j2",
         charts,
         title=page.title,

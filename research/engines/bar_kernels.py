@@ -1,4 +1,4 @@
-"""The passes over every bar that a backtest makes, compiled; `research.engine` says what each must give."""
+"""The passes over every bar that a backtest makes, compiled; `research.engines.chosen` says what each must give."""
 
 import numpy as np
 

@@ -23,7 +23,7 @@ import numpy as np
 from bson import json_util
 from bson.errors import BSONError
 
-from research.raw_columns import Column
+from research.stored.raw_columns import Column
 
 FOLDER = "bars"  # below QUANTFLOW_HOME
 _RECORD = "record.json"

@@ -16,8 +16,8 @@ from pymongo import ReadPreference
 from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure
 
-from research.bars_copy import Moment
-from research.stored_bars import StoredBars
+from research.stored.bars_copy import Moment
+from research.stored.stored_bars import StoredBars
 from schemas.collections import UNAUTHORIZED, Store
 
 _TIMES_AS_MS = CodecOptions[dict[str, Any]](

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pymongo import ReadPreference
 from pymongo.errors import AutoReconnect, OperationFailure, ServerSelectionTimeoutError
 
-from research.raw_columns import DATETIME_MS, DOUBLE, TEXT_OF_8, Cell, Column, reply_columns, reply_documents
+from research.stored.raw_columns import DATETIME_MS, DOUBLE, TEXT_OF_8, Cell, Column, reply_columns, reply_documents
 from schemas.collections import DAY_BARS, MINUTE_BARS, Store
 from schemas.errors import StoreError
 

@@ -1,0 +1,1 @@
+"""The passes of a backtest over every bar: by numpy, or compiled."""

@@ -1,0 +1,1 @@
+"""Many positions on the same bars at once, for their figures alone."""
