@@ -3,9 +3,12 @@
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -15,36 +18,46 @@ from swept import same, same_splits, swept
 from quantflow_nodes.commands.run import executor_of
 from quantflow_nodes.graph import parse_graph
 from quantflow_nodes.plan import plan_graph
+from quantflow_nodes.sweep.workers import results_of
 from quantflow_nodes.workflow import run_graph
 from schemas.collections import SWEEP_RESULTS, Store
-from schemas.errors import InputError
+from schemas.errors import InputError, QuantFlowError
 from schemas.settings import Settings
 
 CLUSTER = """
 import sys
 from distributed import LocalCluster
 if __name__ == "__main__":
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
+    workers = int(sys.argv[1])
+    with LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
         print(cluster.scheduler_address, flush=True)
-        sys.stdin.read()
+        for line in sys.stdin:
+            cluster.scale(int(line))
 """
 MOST_BYTES_A_TASK, MOST_BYTES_A_RESULT = 16_384, 65_536
 A_BAR_OF_FLOATS = 8 * 5
 
 
-@pytest.fixture(scope="module")
-def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Dask scheduler with two worker processes."""
-    script = tmp_path_factory.mktemp("cluster") / "cluster.py"
+@contextmanager
+def dask(folder: Path, workers: int) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A Dask scheduler with worker processes: its address, and its process, to which a number of workers is written."""
+    script = folder / "cluster.py"
     script.write_text(CLUSTER)
     with subprocess.Popen(
-        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, script, str(workers)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stdin is not None
-        yield process.stdout.readline().strip()
+        yield process.stdout.readline().strip(), process
         process.stdin.close()
         process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Dask scheduler with two worker processes."""
+    with dask(tmp_path_factory.mktemp("cluster"), 2) as (address, _):
+        yield address
 
 
 @pytest.mark.mongo
@@ -109,3 +122,17 @@ def test_a_scheduler_that_does_not_answer_is_a_sentence() -> None:
     nowhere = "tcp://127.0.0.1:1"
     with pytest.raises(InputError, match=f"No Dask scheduler answers at {nowhere}"), executor_of(nowhere, 1.0):
         pass
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the client's sockets close after its `with` block
+def test_a_scheduler_that_is_killed_is_a_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """While tasks wait; what Dask logs of each of them is not shown."""
+    tasks: list[Any] = [0.0] * 3
+    with dask(tmp_path, 0) as (address, process), executor_of(address) as executor:
+        assert executor is not None
+        killing = Timer(0.5, process.kill)
+        killing.start()
+        with pytest.raises(QuantFlowError, match=f"The Dask scheduler at {address} is gone. What was stored is kept"):
+            list(results_of(executor, time.sleep, tasks))
+        killing.join()
+    assert "Traceback" not in capfd.readouterr().err
