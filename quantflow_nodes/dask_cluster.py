@@ -1,16 +1,20 @@
-"""A Dask cluster as an executor whose mishaps are sentences: a scheduler that is gone, workers that end."""
+"""A Dask cluster as an executor whose mishaps are sentences: a scheduler that is gone, no workers, a lost worker."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Any, TypeVar
+from functools import partial
+from threading import Event, Thread
+from typing import Any, Self, TypeVar
 
 from schemas.errors import QuantFlowError
 
+_LOOK_EVERY_S = 1.0
 T = TypeVar("T")
 
 
 class Cluster(Executor):
-    """Runs what it is given on the workers of a Dask scheduler.
+    """Runs what it is given on the workers of a Dask scheduler, for a `with` block.
 
     Parameters
     ----------
@@ -18,11 +22,28 @@ class Cluster(Executor):
         Connected to the scheduler.
     address : str
         The scheduler's, as the user gave it.
+    tell : callable
+        Called, from a thread, with a sentence that the user should read while it waits.
+    patience_s : float
+        How long nothing is said while tasks wait and no worker is connected, in seconds.
     """
 
-    def __init__(self, client: Any, address: str) -> None:
-        self._address = address
+    def __init__(self, client: Any, address: str, tell: Callable[[str], None], patience_s: float = 10.0) -> None:
+        self._client, self._address, self._tell, self._patience_s = client, address, tell, patience_s
         self._executor = client.get_executor(pure=False)  # a task is run each time that it is given
+        self._waiting: set[Future[Any]] = set()
+        self._ended = Event()
+        self._watch = Thread(target=self._watch_workers, name="cluster-watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin to look whether workers are there."""
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Look no more; what still runs is given up when the client is closed."""
+        self._ended.set()
+        self._watch.join()
 
     def submit(self, work: Callable[..., T], /, *arguments: Any, **named: Any) -> Future[T]:
         """Run something on a worker.
@@ -33,11 +54,23 @@ class Cluster(Executor):
             Its error is a QuantFlowError where the scheduler is gone, or workers ended in the middle of it.
         """
         told: Future[T] = Future()
-        sent = self._executor.submit(work, *arguments, **named)
-        sent.add_done_callback(lambda _: self._pass_on(sent, told))
+        self._waiting.add(told)
+        self._send(told, partial(work, *arguments, **named))
         return told
 
+    def _send(self, told: Future[T], work: Callable[[], T]) -> None:
+        from distributed.client import ClosedClientError
+
+        try:
+            sent = self._executor.submit(work)
+        except ClosedClientError:  # since the last task ended
+            self._waiting.discard(told)
+            told.set_exception(self._gone())
+        else:
+            sent.add_done_callback(lambda _: self._pass_on(sent, told))
+
     def _pass_on(self, sent: Future[T], told: Future[T]) -> None:
+        self._waiting.discard(told)
         error = self._gone() if sent.cancelled() else sent.exception()
         if error is None:
             told.set_result(sent.result())
@@ -48,6 +81,25 @@ class Cluster(Executor):
         return QuantFlowError(
             f"The Dask scheduler at {self._address} is gone. What was stored is kept; run it again to go on."
         )
+
+    def _watch_workers(self) -> None:
+        """Say once, each time that no worker is connected while tasks wait for one."""
+        since, said = time.monotonic(), False
+        while not self._ended.wait(min(_LOOK_EVERY_S, self._patience_s)):
+            if self._workers() != set() or not self._waiting:
+                since, said = time.monotonic(), False
+            elif not said and time.monotonic() - since >= self._patience_s:
+                said = True
+                self._tell(
+                    f"No worker is connected to {self._address}; waiting. Start one with: dask worker {self._address}"
+                )
+
+    def _workers(self) -> set[str] | None:
+        """Return the addresses of the workers; None where the scheduler does not say."""
+        try:
+            return set(self._client.nthreads(callback_timeout=_LOOK_EVERY_S))
+        except Exception:  # noqa: BLE001 - whoever waits for a task is told that the scheduler is gone
+            return None
 
 
 def _sentence(error: BaseException) -> BaseException:

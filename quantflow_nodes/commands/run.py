@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from quantflow_nodes.commands.arguments import AsJson, Changes, GraphPath
-from quantflow_nodes.commands.console import out, print_json, summary_table
+from quantflow_nodes.commands.console import err, out, print_json, summary_table
 from quantflow_nodes.commands.step_progress import step_progress
 from quantflow_nodes.dask_cluster import Cluster
 from quantflow_nodes.graph import load_graph
@@ -84,5 +84,9 @@ def executor_of(cluster: str | None, timeout_s: float = 10.0, option: str = "--c
         raise InputError(f"No Dask scheduler answers at {cluster}: {error}.") from None
     for logger in _DASK_LOGGERS:  # it logs a traceback for each task that a lost connection cancels
         logging.getLogger(logger).setLevel(logging.CRITICAL)
-    with client:
-        yield Cluster(client, cluster)
+    with client, Cluster(client, cluster, _say) as executor:
+        yield executor
+
+
+def _say(line: str) -> None:
+    err.print(line, markup=False, soft_wrap=True)

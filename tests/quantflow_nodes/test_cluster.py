@@ -11,11 +11,13 @@ from pathlib import Path
 from threading import Timer
 from typing import Any
 
+import distributed
 import pytest
 from market import graph_text, write_walk
 from swept import same, same_splits, swept
 
 from quantflow_nodes.commands.run import executor_of
+from quantflow_nodes.dask_cluster import Cluster
 from quantflow_nodes.graph import parse_graph
 from quantflow_nodes.plan import plan_graph
 from quantflow_nodes.sweep.workers import results_of
@@ -136,3 +138,23 @@ def test_a_scheduler_that_is_killed_is_a_sentence(tmp_path: Path, capfd: pytest.
             list(results_of(executor, time.sleep, tasks))
         killing.join()
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the client's sockets close after its `with` block
+def test_a_cluster_without_workers_is_told_once_and_waited_for(tmp_path: Path) -> None:
+    """Tasks run when a worker comes."""
+    told: list[str] = []
+    with (
+        dask(tmp_path, 0) as (address, process),
+        distributed.Client(address) as client,  # type: ignore[no-untyped-call]
+        Cluster(client, address, told.append, patience_s=0.1) as cluster,
+    ):
+        waiting = cluster.submit(abs, -3)
+        while not told:
+            time.sleep(0.01)
+        time.sleep(0.5)
+        assert process.stdin is not None
+        process.stdin.write("1\n")
+        process.stdin.flush()
+        assert waiting.result(60) == 3
+    assert told == [f"No worker is connected to {address}; waiting. Start one with: dask worker {address}"]
