@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -14,16 +15,19 @@ from typing import Any
 import distributed
 import pytest
 from market import graph_text, write_walk
-from swept import same, same_splits, swept
+from pydantic import SecretStr
+from swept import same, same_splits, swept, walk_graph
 
 from quantflow_nodes.commands.run import executor_of
 from quantflow_nodes.dask_cluster import Cluster
 from quantflow_nodes.graph import parse_graph
+from quantflow_nodes.node import RunContext
 from quantflow_nodes.plan import plan_graph
+from quantflow_nodes.sweep.evaluation import SweepSpec, Task, evaluate
 from quantflow_nodes.sweep.workers import results_of
 from quantflow_nodes.workflow import run_graph
 from schemas.collections import SWEEP_RESULTS, Store
-from schemas.errors import InputError, QuantFlowError
+from schemas.errors import InputError, QuantFlowError, StoreError, StoreUnreachableError
 from schemas.settings import Settings
 
 CLUSTER = """
@@ -158,3 +162,46 @@ def test_a_cluster_without_workers_is_told_once_and_waited_for(tmp_path: Path) -
         process.stdin.flush()
         assert waiting.result(60) == 3
     assert told == [f"No worker is connected to {address}; waiting. Start one with: dask worker {address}"]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the client's sockets close after its `with` block
+def test_what_one_worker_can_not_read_another_one_reads(scheduler: str) -> None:
+    """Who can not is told of once; it is given no more tasks."""
+    told: list[str] = []
+    with (
+        distributed.Client(scheduler) as client,  # type: ignore[no-untyped-call]
+        Cluster(client, scheduler, told.append) as cluster,
+    ):
+        lost, fine = sorted(client.nthreads())
+
+        def read(number: int) -> tuple[int, str]:
+            time.sleep(0.2)  # so that both workers are given some
+            worker = str(distributed.get_worker().address)
+            if worker == lost:
+                raise StoreUnreachableError("MongoDB at mongodb://db:27017/ did not answer: no route.", "Start it.")
+            return number, worker
+
+        found = [one.result(60) for one in [cluster.submit(read, number) for number in range(8)]]
+    assert found == [(number, fine) for number in range(8)]
+    (line,) = told
+    said = f"The Dask worker {lost} can not reach the MongoDB of this command: MongoDB at mongodb://db:27017/ did not"
+    assert line.startswith(said)
+    assert "Start it" not in line
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the client's sockets close after its `with` block
+def test_a_worker_without_mongodb_is_named(scheduler: str, tmp_path: Path) -> None:
+    """With the address that it can not reach, and no password, where no worker reaches it; nobody listens on port 1."""
+    uri = SecretStr("mongodb://research:hunter2222@127.0.0.1:1/")
+    settings = Settings(mongo_uri=uri, mongo_timeout_s=0.1, home=tmp_path)
+    context = RunContext(settings, "run", "walk", "", datetime(2022, 1, 1, tzinfo=UTC))
+    spec = SweepSpec("key", walk_graph(), (("momentum", "lookback_bars"),), "backtest", context, {})
+    with executor_of(scheduler) as executor:
+        assert executor is not None
+        results = results_of(executor, evaluate, [Task(spec, None, ((20,),))])
+        with pytest.raises(StoreError) as ended:
+            next(results)
+    said = str(ended.value)
+    assert said.startswith("The Dask worker tcp://127.0.0.1:")
+    assert "MongoDB at mongodb://***@127.0.0.1:1/ did not answer" in said
+    assert "hunter2222" not in said
