@@ -1,6 +1,7 @@
 """Graphs and sweeps give the same on a Dask cluster of two processes as in threads: what they need can be sent."""
 
 import pickle
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from threading import Timer
 from typing import Any
 
 import distributed
+import psutil
 import pytest
 from market import graph_text, write_walk
 from pydantic import SecretStr
@@ -37,16 +39,16 @@ if __name__ == "__main__":
     workers = int(sys.argv[1])
     with LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
         print(cluster.scheduler_address, flush=True)
-        for line in sys.stdin:
-            cluster.scale(int(line))
+        sys.stdin.read()
 """
+PAGE = Path(__file__).parents[2] / "docs" / "sweeps.md"
 MOST_BYTES_A_TASK, MOST_BYTES_A_RESULT = 16_384, 65_536
 A_BAR_OF_FLOATS = 8 * 5
 
 
 @contextmanager
 def dask(folder: Path, workers: int) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A Dask scheduler with worker processes: its address, and its process, to which a number of workers is written."""
+    """A Dask scheduler with worker processes: its address, and the scheduler's process."""
     script = folder / "cluster.py"
     script.write_text(CLUSTER)
     with subprocess.Popen(
@@ -144,23 +146,48 @@ def test_a_scheduler_that_is_killed_is_a_sentence(tmp_path: Path, capfd: pytest.
     assert "Traceback" not in capfd.readouterr().err
 
 
+def page_lines() -> list[list[str]]:
+    """The commands of docs/sweeps.md that start a scheduler and a worker, at a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    lines = [line.replace("8786", port) for line in PAGE.read_text().splitlines() if line.startswith("dask ")]
+    return [[str(Path(sys.executable).with_name("dask")), *line.split()[1:]] for line in lines]
+
+
+@contextmanager
+def started(command: list[str]) -> Iterator[psutil.Process]:
+    """A program that is ended after the block."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield psutil.Process(process.pid)
+        finally:
+            process.terminate()
+
+
+def listens_at(process: psutil.Process) -> set[str]:
+    """The addresses at which a program and those that it started listen."""
+    processes = [process, *process.children(recursive=True)]
+    opened = [one for each in processes for one in each.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
+    return {str(one.laddr.ip) for one in opened}
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the client's sockets close after its `with` block
-def test_a_cluster_without_workers_is_told_once_and_waited_for(tmp_path: Path) -> None:
-    """Tasks run when a worker comes."""
-    told: list[str] = []
+def test_the_pages_cluster_is_told_to_have_no_worker_until_it_has_one() -> None:
+    """Once; tasks run when a worker comes, and nobody on another machine reaches either program."""
+    scheduler_line, worker_line = page_lines()
+    address, told = worker_line[2], list[str]()
     with (
-        dask(tmp_path, 0) as (address, process),
-        distributed.Client(address) as client,  # type: ignore[no-untyped-call]
+        started(scheduler_line) as scheduler,
+        distributed.Client(address, timeout=60) as client,  # type: ignore[no-untyped-call]
         Cluster(client, address, told.append, patience_s=0.1) as cluster,
     ):
         waiting = cluster.submit(abs, -3)
         while not told:
             time.sleep(0.01)
         time.sleep(0.5)
-        assert process.stdin is not None
-        process.stdin.write("1\n")
-        process.stdin.flush()
-        assert waiting.result(60) == 3
+        with started(worker_line) as worker:
+            assert waiting.result(60) == 3
+            assert listens_at(scheduler) == listens_at(worker) == {"127.0.0.1"}
     assert told == [f"No worker is connected to {address}; waiting. Start one with: dask worker {address}"]
 
 
