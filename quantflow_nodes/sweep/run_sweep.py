@@ -45,7 +45,7 @@ class SweepOptions:
     workers : int
         Threads or processes of this machine; 0: `QUANTFLOW_WORKERS`, or as many as there are cores.
     fresh : bool
-        Compute all again: what is stored of the sets is deleted first, so that the sweep goes on without this.
+        Compute all again: what is stored of the sets is deleted first, so that the sweep can go on without --fresh.
     plain : bool
         Run every node for each set, also where the graph allows the fast path.
     """
@@ -216,7 +216,7 @@ def _advised(options: SweepOptions) -> Iterator[None]:
         yield
     except BaseException as error:
         if options.fresh:
-            error.add_note("Leave --fresh out then: it begins all over again.")
+            error.add_note("Leave --fresh out to go on from what it has computed.")
         raise
 
 

@@ -158,7 +158,7 @@ def test_a_fresh_sweep_that_was_ended_leaves_no_old_figures(
     code, said = ended_by(end, db, "--fresh")
     if end != signal.SIGKILL:
         assert code == 128 + end
-        assert "run it again to go on. Leave --fresh out then" in said
+        assert "run it again to go on. Leave --fresh out to go on" in said
     new = db[SWEEP_RESULTS].count_documents({})
     again = swept(settings, [SLOW_GRID], graph)
     assert (again.reused, again.computed) == (new, 31 - new)
