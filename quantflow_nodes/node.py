@@ -45,7 +45,8 @@ class RunContext:
     Attributes
     ----------
     settings : Settings
-        The settings of the run; `mongo_uri` names the server in use.
+        The settings of the run; `mongo_uri` names the server in use. In a process to which they were sent, MongoDB's
+        address is the only secret among them.
     run_id : str
         Names the run in `workflow_runs` and in what it writes.
     graph : str
@@ -64,6 +65,17 @@ class RunContext:
     node: str
     now: datetime
     threads: int | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keep to this process the secrets that no node needs, where the context is sent to another one."""
+        return RunContext, (
+            self.settings.for_workers(),
+            self.run_id,
+            self.graph,
+            self.node,
+            self.now,
+            self.threads,
+        )
 
     @property
     def db(self) -> Store:

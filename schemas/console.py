@@ -19,7 +19,8 @@ from schemas.settings import Settings
 INTERRUPTED = 130
 TERMINATED = 143
 DISAGREES = 7  # two sides were compared, and they are not the same
-_INTERRUPTED_SENTENCE = "Interrupted. What was stored is kept; run it again to go on."
+_KEPT = "What was stored is kept; run it again to go on."
+_INTERRUPTED_SENTENCE = f"Interrupted. {_KEPT}"
 
 
 def configure_logging(settings: Settings) -> None:
@@ -68,28 +69,44 @@ def _without_secrets(_: object, __: str, line: str) -> str:
 def run_command(app: Callable[[], None]) -> None:
     """Run a command line to its end: our errors become their sentence and exit code, never a traceback.
 
-    SIGTERM ends it as Ctrl-C does, so that what it started is ended and what it was doing is marked.
+    SIGTERM ends it as Ctrl-C does, so that what it started is ended and what it was doing is marked. Notes that were
+    added to what ended it are sentences of advice, and follow its own.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     sys.excepthook = _show_trace
     try:
         app()
     except QuantFlowError as error:
-        typer.secho(f"Error: {without_secrets(str(error))}", err=True, fg=typer.colors.RED)
+        typer.secho(f"Error: {without_secrets(_advised(str(error), error))}", err=True, fg=typer.colors.RED)
         sys.exit(error.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # what Typer makes of Ctrl-C
-            typer.secho(_INTERRUPTED_SENTENCE, err=True)
+            typer.secho(_advised(_INTERRUPTED_SENTENCE, end), err=True)
+        elif end.code == TERMINATED and _advice(end):
+            typer.secho(_advised(f"Terminated. {_KEPT}", end), err=True)
         raise
     except RuntimeError as error:
         # A Ctrl-C between two steps of one of threading's locks comes out as that lock's complaint.
         if not isinstance(error.__context__, KeyboardInterrupt):
             raise
-        typer.secho(_INTERRUPTED_SENTENCE, err=True)
+        typer.secho(_advised(_INTERRUPTED_SENTENCE, error), err=True)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader of our output, such as head, has left
         sys.stderr.close()
         sys.exit(0)
+
+
+def _advised(sentence: str, error: BaseException) -> str:
+    return " ".join([sentence, *_advice(error)])
+
+
+def _advice(error: BaseException | None) -> list[str]:
+    """Return the notes of an error and of what it came from: Typer makes another one of a Ctrl-C."""
+    advice: list[str] = []
+    while error is not None:
+        advice += getattr(error, "__notes__", ())
+        error = error.__cause__ or error.__context__
+    return advice
 
 
 def _show_trace(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -43,6 +43,17 @@ class StoreError(QuantFlowError):
     exit_code = 3
 
 
+class StoreUnreachableError(StoreError):
+    """No MongoDB server answers; `found` says where and how, the advice is for the process that asked."""
+
+    def __init__(self, found: str, advice: str) -> None:
+        super().__init__(found, advice)
+        self.found = found
+
+    def __str__(self) -> str:
+        return " ".join(self.args)
+
+
 class VenueError(QuantFlowError):
     """The venue could not be reached or refused what was asked."""
 

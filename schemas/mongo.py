@@ -16,7 +16,7 @@ from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, 
 from schemas.clock import process_clock
 from schemas.collections import NOBODY_SIGNED_IN, UNAUTHORIZED, Store, ensure_collections, without_command
 from schemas.embedded import EmbeddedServer
-from schemas.errors import QuantFlowError, SettingsError, StoreError
+from schemas.errors import QuantFlowError, SettingsError, StoreError, StoreUnreachableError
 from schemas.secrets import SAMPLE_ADDRESS, redact_uri, without_secrets
 from schemas.settings import Settings
 
@@ -217,9 +217,9 @@ def sentence(error: PyMongoError, uri: str, variable: UriVariable) -> StoreError
     if code == UNAUTHORIZED:
         return StoreError(f"{where} refused this user: {without_command(detail)}. Check user, password and roles.")
     if isinstance(error, ConnectionFailure) or error.timeout:
-        return StoreError(
-            f"{where} did not answer: {detail}. Start it or set {variable}; {_WITHOUT_A_SERVER[variable]}. "
-            "What was stored is kept."
+        return StoreUnreachableError(
+            f"{where} did not answer: {detail}.",
+            f"Start it or set {variable}; {_WITHOUT_A_SERVER[variable]}. What was stored is kept.",
         )
     if isinstance(error, OperationFailure):
         return StoreError(f"{where} refused an operation: {detail}.")

@@ -92,6 +92,11 @@ class _Settings(BaseSettings):
             if isinstance(value, SecretStr):
                 remember_secret(value.get_secret_value())
 
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Have them hidden too in a process to which settings are sent."""
+        super().__setstate__(state)
+        self.model_post_init(None)
+
     @classmethod
     def load(cls, **given: Any) -> Self:
         """Return the settings from `given`, the environment, `.env` in the working folder, and files of secrets.
@@ -205,6 +210,11 @@ class Settings(_Settings):
         super().model_post_init(context)
         if self.freqtrade_password is not None:
             remember_sign_in(self.freqtrade_user, self.freqtrade_password.get_secret_value())
+
+    def for_workers(self) -> "Settings":
+        """Return what processes that run nodes need: of all secrets MongoDB's address only, as they read and write."""
+        secrets = [name for name in type(self).model_fields if isinstance(getattr(self, name), SecretStr)]
+        return self.model_copy(update={name: None for name in secrets if name != "mongo_uri"})
 
 
 class ExternalSignalSettings(_Settings):

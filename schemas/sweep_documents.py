@@ -19,7 +19,8 @@ class Sweep(Document):
     """One sweep in `sweeps`: of which graph, over which bars, with which parameters, as it ran last.
 
     `graph` is the backtest and what leads to it, with the parameters of the first set. `walk_forward` is
-    TRAIN:TEST:STEP, with ` anchored` behind it where every train window begins with the first bar.
+    TRAIN:TEST:STEP, with ` anchored` behind it where every train window begins with the first bar. `clearing` is there
+    while `--fresh` deletes results: after an end in the middle none of the sweep's results may be reused.
     """
 
     sweep_id: Name
@@ -36,6 +37,7 @@ class Sweep(Document):
     data_last: UtcTime
     data_bars: int = Field(ge=1)
     data_digest: Name
+    clearing: bool | None = None
     state: RunState
     started_at: UtcTime
     ended_at: UtcTime | None = None

@@ -1,5 +1,6 @@
 """quantflow run: runs a graph, shows its figures, writes its report."""
 
+import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -11,8 +12,9 @@ import typer
 from rich.markup import escape
 
 from quantflow_nodes.commands.arguments import AsJson, Changes, GraphPath
-from quantflow_nodes.commands.console import out, print_json, summary_table
+from quantflow_nodes.commands.console import err, out, print_json, summary_table
 from quantflow_nodes.commands.step_progress import step_progress
+from quantflow_nodes.dask_cluster import Cluster
 from quantflow_nodes.graph import load_graph
 from quantflow_nodes.plan import plan_graph
 from quantflow_nodes.programs import make_folder
@@ -21,6 +23,7 @@ from schemas.console import configure_logging
 from schemas.errors import InputError
 from schemas.settings import Settings
 
+_DASK_LOGGERS = ("distributed", "distributed.client", "distributed.gc", "tornado.application")
 app = typer.Typer(add_completion=False)
 
 
@@ -79,5 +82,11 @@ def executor_of(cluster: str | None, timeout_s: float = 10.0, option: str = "--c
         client: Any = distributed.Client(cluster, timeout=timeout_s)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise InputError(f"No Dask scheduler answers at {cluster}: {error}.") from None
-    with client:
-        yield client.get_executor()
+    for logger in _DASK_LOGGERS:  # it logs a traceback for each task that a lost connection cancels
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
+    with client, Cluster(client, cluster, _say) as executor:
+        yield executor
+
+
+def _say(line: str) -> None:
+    err.print(line, markup=False, soft_wrap=True)

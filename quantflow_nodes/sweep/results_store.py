@@ -22,6 +22,7 @@ from schemas.secrets import without_secrets
 from schemas.sweep_documents import Sweep, SweepResult, SweptParam
 
 _RESULTS_A_READ = 10_000
+_SETS_A_DELETE = 10_000
 
 
 def sweep_id_of(plan: SweepPlan, data_digest: str, engine: str) -> str:
@@ -44,11 +45,10 @@ def sweep_id_of(plan: SweepPlan, data_digest: str, engine: str) -> str:
 
 
 class ResultsStore:
-    """The documents of one sweep; with `replaces`, what is written takes the place of what is stored already."""
+    """The documents of one sweep; with `replaces` it begins by `forget`, and nobody reuses what that left behind."""
 
     def __init__(self, db: Store, plan: SweepPlan, sweep_id: str, *, replaces: bool) -> None:
-        self._db, self._plan, self.sweep_id = db, plan, sweep_id
-        self._operator = "$set" if replaces else "$setOnInsert"
+        self._db, self._plan, self.sweep_id, self._replaces = db, plan, sweep_id, replaces
 
     @contextmanager
     def recorded(self, metric: str, walk_forward: str | None, data: Mapping[str, Any]) -> Iterator[None]:
@@ -64,7 +64,7 @@ class ResultsStore:
         self._ended("succeeded", None)
 
     def _begin(self, metric: str, walk_forward: str | None, data: Mapping[str, Any]) -> None:
-        plan = self._plan
+        plan, key = self._plan, {"sweep_id": self.sweep_id}
         sweep = Sweep(
             sweep_id=self.sweep_id,
             name=plan.graph.name,
@@ -76,18 +76,29 @@ class ResultsStore:
             walk_forward=walk_forward,
             metric=metric,
             versions=versions(),
+            clearing=self._replaces or None,
             state="running",
             started_at=server_time(self._db),
             **own_identity(),
             **data,
         )
-        self._db[SWEEPS].replace_one({"sweep_id": self.sweep_id}, sweep.to_mongo(), upsert=True)
+        if self._db[SWEEPS].find_one({**key, "clearing": True}) is not None:
+            self._db[SWEEP_RESULTS].delete_many(key)  # `forget` was killed: nobody can tell which were to go
+        self._db[SWEEPS].replace_one(key, sweep.to_mongo(), upsert=True)
 
     def _ended(self, state: RunState, error: str | None) -> None:
         fields: dict[str, Any] = {"state": state, "ended_at": server_time(self._db)}
         if error is not None:
             fields["error"] = without_secrets(error)
         self._db[SWEEPS].update_one({"sweep_id": self.sweep_id}, {"$set": fields})
+
+    def forget(self, splits: Sequence[str], set_ids: Sequence[str]) -> None:
+        """Delete what is stored of some sets in some splits, all of it or, after a kill in the middle, all results."""
+        for split in splits:
+            for begin in range(0, len(set_ids), _SETS_A_DELETE):
+                chosen = {"$in": list(set_ids[begin : begin + _SETS_A_DELETE])}
+                self._db[SWEEP_RESULTS].delete_many({"sweep_id": self.sweep_id, "split": split, "set_id": chosen})
+        self._db[SWEEPS].update_one({"sweep_id": self.sweep_id}, {"$unset": {"clearing": ""}})
 
     def done(self, splits: Sequence[str]) -> dict[tuple[str, str], Figures]:
         """Return the figures that are stored for some splits, by split and set."""
@@ -99,7 +110,7 @@ class ResultsStore:
         return {(one["split"], one["set_id"]): _read(one["figures"]) for one in found}
 
     def write(self, split: str, sets: Iterable[tuple[Values, Figures]]) -> None:
-        """Store the figures of some sets; what is stored already stays as it is, unless it is replaced."""
+        """Store the figures of some sets; what is stored already stays as it is."""
         updates, now = [], server_time(self._db)
         for values, figures in sets:
             result = SweepResult(
@@ -111,7 +122,7 @@ class ResultsStore:
                 computed_at=now,
             ).to_mongo()
             key = {name: result.pop(name) for name in ("sweep_id", "split", "set_id")}
-            updates.append(UpdateOne(key, {self._operator: result}, upsert=True))
+            updates.append(UpdateOne(key, {"$setOnInsert": result}, upsert=True))
         self._db[SWEEP_RESULTS].bulk_write(updates, ordered=False)
 
     def set_id(self, values: Values) -> str:

@@ -1,9 +1,9 @@
 """One sweep from end to end: bars, tasks, results as they come, and what they say together."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -45,7 +45,7 @@ class SweepOptions:
     workers : int
         Threads or processes of this machine; 0: `QUANTFLOW_WORKERS`, or as many as there are cores.
     fresh : bool
-        Compute all again, also what is stored.
+        Compute all again: what is stored of the sets is deleted first, so that the sweep can go on without --fresh.
     plain : bool
         Run every node for each set, also where the graph allows the fast path.
     """
@@ -99,7 +99,7 @@ def run_sweep(
         adopt(evaluator, replace(evaluator.spec, key=key, digests=data.digests, engine=engine))
         store = ResultsStore(db, plan, sweep_id, replaces=options.fresh)
         walk_forward = None if options.walk_forward is None else str(options.walk_forward)
-        with store.recorded(options.metric, walk_forward, data.facts()):
+        with _advised(options), store.recorded(options.metric, walk_forward, data.facts()):
             log.info("sweep_started", graph=plan.graph.name, sweep_id=sweep_id, sets=len(plan.grid.sets))
             outcome = _Sweep(plan, options, evaluator, data, store, observe).run(splits, cluster)
         log.info("sweep_succeeded", graph=plan.graph.name, sweep_id=sweep_id, computed=outcome.computed)
@@ -129,7 +129,9 @@ class _Sweep:
     def run(self, splits: list[Split], cluster: Executor | None) -> SweepOutcome:
         """Evaluate what is missing, in all windows, and return what all of it says."""
         windows = _windows(splits)
-        if not self._options.fresh:
+        if self._options.fresh:
+            self._store.forget(list(dict.fromkeys(map(_name, [*windows, *(one.test for one in splits)]))), self._ids)
+        else:
             self._known = self._store.done([_name(window) for window in windows])
         wanted = {(_name(window), own) for window in windows for own in self._ids}
         reused = len(wanted & self._known.keys())
@@ -205,6 +207,17 @@ class _Sweep:
 
     def _figures(self, window: Window | None) -> list[Figures]:
         return [self._known[_name(window), own] for own in self._ids]
+
+
+@contextmanager
+def _advised(options: SweepOptions) -> Iterator[None]:
+    """Say with whatever ends a sweep that began afresh how the next one goes on from it."""
+    try:
+        yield
+    except BaseException as error:
+        if options.fresh:
+            error.add_note("Leave --fresh out to go on from what it has computed.")
+        raise
 
 
 def _splits(walk_forward: WalkForward | None, data: SweepData) -> list[Split]:

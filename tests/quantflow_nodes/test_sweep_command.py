@@ -104,13 +104,13 @@ def test_a_mistake_is_a_sentence(tmp_path: Path, arguments: list[str], said: str
         CliRunner().invoke(app, [str(path), *arguments], catch_exceptions=False)
 
 
-def ended_by(end: int, db: Store) -> tuple[int | None, str]:
+def ended_by(end: int, db: Store, *options: str) -> tuple[int | None, str]:
     """Run the slow sweep until it has stored something more, and end it; its exit code, and what it said."""
-    before = db[SWEEP_RESULTS].count_documents({})
-    command = [QUANTFLOW, "sweep", "walk.yaml", "--workers", "1", "--grid", SLOW_GRID, "--no-report"]
+    before = set(db[SWEEP_RESULTS].distinct("_id"))
+    command = [QUANTFLOW, "sweep", "walk.yaml", "--workers", "1", "--grid", SLOW_GRID, "--no-report", *options]
     slow = {**os.environ, "SLOW_S": "0.1"}
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=slow) as running:
-        while db[SWEEP_RESULTS].count_documents({}) == before and running.poll() is None:
+        while set(db[SWEEP_RESULTS].distinct("_id")) <= before and running.poll() is None:
             time.sleep(0.01)
         running.send_signal(end)
         _, said = running.communicate(timeout=60)
@@ -143,3 +143,24 @@ def test_a_sweep_that_was_ended_goes_on(folder: Path, settings: Settings, db: St
     again = swept(settings, [SLOW_GRID], graph)
     assert (again.reused, again.computed) == (kept, 31 - kept)
     same(again.table, swept(settings, [SLOW_GRID], graph, fresh=True).table)
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_fresh_sweep_that_was_ended_leaves_no_old_figures(
+    folder: Path, settings: Settings, db: Store, end: signal.Signals
+) -> None:
+    """The same command without --fresh goes on from the new ones alone, and who can still speak says so."""
+    (folder / "slow.py").write_text(SLOW)
+    (folder / "walk.yaml").write_text(graph_text().replace("type: factor", "type: slow:Slow"))
+    graph = load_graph(folder / "walk.yaml")
+    right = swept(settings, [SLOW_GRID], graph)
+    db[SWEEP_RESULTS].update_many({}, {"$set": {"figures.sharpe": 99.0}})
+    code, said = ended_by(end, db, "--fresh")
+    if end != signal.SIGKILL:
+        assert code == 128 + end
+        assert "run it again to go on. Leave --fresh out to go on" in said
+    new = db[SWEEP_RESULTS].count_documents({})
+    again = swept(settings, [SLOW_GRID], graph)
+    assert (again.reused, again.computed) == (new, 31 - new)
+    assert 0 < new < 31
+    same(again.table, right.table)

@@ -138,6 +138,20 @@ def test_fresh_replaces_what_it_computes(walk: Store, walk_settings: Settings) -
     assert walk[SWEEP_RESULTS].count_documents({"split": "all", "figures.sharpe": 99.0}) == 1
 
 
+def test_after_a_kill_while_results_are_deleted_none_is_reused(walk: Store, walk_settings: Settings) -> None:
+    """Nobody can tell any more which of them were to go; other sweeps keep theirs."""
+    sets = ["momentum.lookback_bars=20,60"]
+    swept(walk_settings, sets, walk_graph(**{"type: backtest,": "type: backtest, params: {fee_bps: 5},"}))
+    killed = swept(walk_settings, sets).sweep_id
+    walk[SWEEPS].update_one({"sweep_id": killed}, {"$set": {"clearing": True}})  # as it is while they are deleted
+    again = swept(walk_settings, sets)
+    assert (again.computed, again.reused) == (2, 0)
+    assert walk[SWEEP_RESULTS].count_documents({}) == 4
+    assert swept(walk_settings, sets).reused == 2
+    swept(walk_settings, sets, fresh=True)
+    assert walk[SWEEPS].count_documents({"clearing": {"$exists": True}}) == 0
+
+
 def test_a_sweep_that_fails_keeps_what_it_has(walk: Store, walk_settings: Settings) -> None:
     """The set is named, the sweep is marked, and goes on from there."""
     graph = walk_graph(**PEEK)
