@@ -29,6 +29,7 @@ def outcome_object(outcome: SweepOutcome, files: list[Path], seconds: float) -> 
         "metric": outcome.metric,
         "trials": outcome.deflation.trials,
         "expected_maximum_sharpe": plain_value(outcome.expected_maximum_sharpe),
+        "luck_maximum_sharpe": plain_value(outcome.luck_maximum_sharpe),
         "best": _records(outcome.best(MOST_ROWS)),
         "open_gaps": [str(gap) for gap in outcome.data.gaps],
         "not_comparable": list(outcome.data.unknown),

@@ -104,8 +104,13 @@ class SweepOutcome:
 
     @property
     def expected_maximum_sharpe(self) -> float:
-        """The annual Sharpe ratio that the best of so many worthless sets would show."""
+        """The annual Sharpe ratio that the best of so many worthless sets would show if they differed like these."""
         return self.deflation.expected_maximum * math.sqrt(YEAR_SECONDS / self.bar_s)
+
+    @property
+    def luck_maximum_sharpe(self) -> float:
+        """The annual Sharpe ratio that the best of so many worthless sets would show by luck alone."""
+        return self.deflation.luck_maximum * math.sqrt(YEAR_SECONDS / self.bar_s)
 
     def warnings(self) -> list[str]:
         """Say what a reader must know of data and sets: gaps, why nothing was reused, which sets have no figures."""
@@ -138,13 +143,23 @@ class SweepOutcome:
 
     def verdict(self) -> str:
         """Say in sentences what the deflated Sharpe ratio makes of the best Sharpe ratio."""
-        if self.deflation.trials < 2:
-            return "One set has a Sharpe ratio: it was not chosen among others, and nothing is deflated."
+        trials = self.deflation.trials
+        if trials == 0:
+            return "No set traded, so none has a Sharpe ratio."
+        if trials == 1:
+            return (
+                "One set has a Sharpe ratio, so nothing is taken off. deflated: the probability that its true ratio is "
+                "above 0. Sets of other sweeps are not counted."
+            )
+        wide = (
+            " The sets differ by far more than luck makes them, as where fees ruin some of them: that bar is too high, "
+            f"by luck alone the best would show about {self.luck_maximum_sharpe:.2f}. Narrow the grid."
+        )
         return (
-            f"The best of {self.deflation.trials:,} worthless sets would show a Sharpe ratio of about "
+            f"The best of {trials:,} worthless sets would show a Sharpe ratio of about "
             f"{self.expected_maximum_sharpe:.2f}. deflated: the probability that a set's true ratio is above 0 once "
             "that is taken off. Sets that trade alike are fewer trials than are counted, so it is rather too low."
-        )
+        ) + (wide if self.deflation.differs_by_more_than_luck else "")
 
     def out_of_sample(self) -> dict[str, Any]:
         """Return the figures of the stitched test windows."""
