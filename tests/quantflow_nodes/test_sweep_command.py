@@ -86,6 +86,16 @@ def test_json_is_one_object(folder: Path) -> None:
     assert set(found["out_of_sample"]) >= {"total_return", "sharpe", "probabilistic_sharpe"}
 
 
+def test_files_side_by_side_are_of_one_sweep(folder: Path) -> None:
+    """What the second sweep does not write is gone; what no sweep writes stays."""
+    shown("--out", "here")
+    (folder / "here" / "notes.txt").write_text("mine")
+    again = ["walk.yaml", "--workers", "1", "--grid", "momentum.lookback_bars=20,40", "--no-report", "--out", "here"]
+    assert CliRunner().invoke(app, again).exit_code == 0
+    assert sorted(path.name for path in (folder / "here").iterdir()) == ["notes.txt", "results.parquet"]
+    assert len(pd.read_parquet(folder / "here" / "results.parquet")) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
