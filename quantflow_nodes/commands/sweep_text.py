@@ -24,6 +24,7 @@ def outcome_object(outcome: SweepOutcome, files: list[Path], seconds: float) -> 
         "sets": len(outcome.table),
         "left_out": outcome.plan.left_out_sets,
         "too_few_bars": outcome.too_few,
+        "never_traded": outcome.never_traded,
         "reused": outcome.reused,
         "computed": outcome.computed,
         "metric": outcome.metric,

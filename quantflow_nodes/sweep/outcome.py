@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 import pandas as pd
 
-from quantflow_nodes.sweep.figures import COUNTS, FIGURES, Figures, rank_value
+from quantflow_nodes.sweep.figures import COUNTS, FIGURES, Figures, columns_of, rank_values
 from quantflow_nodes.sweep.grid import Grid, Positions
 from quantflow_nodes.sweep.sweep_data import SweepData
 from quantflow_nodes.sweep.sweep_plan import SweepPlan
@@ -93,14 +93,20 @@ class SweepOutcome:
     bar_s: float
 
     def best(self, most: int) -> pd.DataFrame:
-        """Return the best rows of the table, best first; sets without the metric are not among them."""
-        ranks = self.table[self.metric].map(lambda value: rank_value(self.metric, value))
+        """Return the best rows of the table, best first; not those without the metric or any trade."""
+        figures = {name: self.table[name].to_numpy(np.float64, na_value=math.nan) for name in FIGURES}
+        ranks = pd.Series(rank_values(self.metric, figures), self.table.index)
         return self.table.loc[ranks.dropna().sort_values(ascending=False, kind="stable").index[:most]]
 
     @property
     def too_few(self) -> int:
         """How many sets had too few bars."""
         return int(self.table["returns"].isna().sum())
+
+    @property
+    def never_traded(self) -> int:
+        """How many sets had enough bars and never traded."""
+        return int((self.table["trades"] == 0).sum())
 
     @property
     def expected_maximum_sharpe(self) -> float:
@@ -113,7 +119,7 @@ class SweepOutcome:
         return self.deflation.luck_maximum * math.sqrt(YEAR_SECONDS / self.bar_s)
 
     def warnings(self) -> list[str]:
-        """Say what a reader must know of data and sets: gaps, why nothing was reused, which sets have no figures."""
+        """Say what a reader must know of data and sets: gaps, why nothing was reused, how many sets are not ranked."""
         told = [f"Open gap: {gap}." for gap in self.data.gaps]
         if self.data.unknown:
             told.append(
@@ -123,6 +129,8 @@ class SweepOutcome:
         told += [f"Left out: {line}" for line in self.plan.left_out]
         if self.too_few:
             told.append(f"Sets that had too few bars and have no figures: {self.too_few:,}.")
+        if self.never_traded:
+            told.append(f"Sets that never traded and are not ranked: {self.never_traded:,}.")
         return told
 
     def param_names(self) -> dict[str, str]:
@@ -198,9 +206,8 @@ def results_table(grid: Grid, figures: Sequence[Figures], bar_s: float) -> tuple
     """
     chosen = [grid.values(positions) for positions in grid.sets]
     columns = {axis.name: param_column([values[at] for values in chosen]) for at, axis in enumerate(grid.axes)}
-    numbers = {name: np.array([one.get(name, math.nan) for one in figures], dtype=np.float64) for name in FIGURES}
     deflation = deflation_of(figures, bar_s)
-    table = pd.DataFrame({**columns, **numbers, DEFLATED: deflation.deflated})
+    table = pd.DataFrame({**columns, **columns_of(figures), DEFLATED: deflation.deflated})
     return table.astype(dict.fromkeys(COUNTS, "Int64")), deflation
 
 
