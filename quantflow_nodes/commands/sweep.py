@@ -124,11 +124,11 @@ def _walk_forward(text: str | None, *, anchored: bool) -> WalkForward | None:
 
 @contextmanager
 def _progress(*, quiet: bool) -> Iterator[Observer]:
-    columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as progress:
-        task = progress.add_task("evaluating", total=None)
+        task = progress.add_task("reading bars", total=None)
 
         def observe(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
+            progress.update(task, description="evaluating", completed=done, total=total)
 
         yield observe

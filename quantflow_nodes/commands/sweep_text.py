@@ -9,6 +9,7 @@ from rich.table import Table
 
 from quantflow_nodes.commands.console import out
 from quantflow_nodes.sweep.files import splits_table
+from quantflow_nodes.sweep.grid import counted
 from quantflow_nodes.sweep.outcome import DEFLATED, SweepOutcome
 from quantflow_nodes.sweep.text import cell, plain_value, title_of
 
@@ -60,7 +61,7 @@ def print_outcome(outcome: SweepOutcome, files: list[Path], seconds: float) -> N
     for path in files:
         out.print(f"Written: {escape(str(path))}", soft_wrap=True)
     kept = f"; {outcome.reused:,} of its backtests were stored before" if outcome.reused else ""
-    out.print(f"Swept {len(outcome.table):,} sets of {outcome.plan.graph.name} in {seconds:.1f} s{kept}.")
+    out.print(f"Swept {counted(len(outcome.table), 'set')} of {outcome.plan.graph.name} in {seconds:.1f} s{kept}.")
 
 
 def _best_table(outcome: SweepOutcome) -> Table:

@@ -96,6 +96,11 @@ def parse_axis(text: str) -> Axis:
     return Axis(node, param, tuple(unique.values()))
 
 
+def counted(count: int, noun: str) -> str:
+    """Return how many there are as text: 1 set, 2 sets."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def value_key(value: Any) -> bytes:
     """Return what tells a parameter's value from others: 1 and 1.0 differ, lists are compared item by item."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

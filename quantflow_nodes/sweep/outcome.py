@@ -10,7 +10,7 @@ import orjson
 import pandas as pd
 
 from quantflow_nodes.sweep.figures import COUNTS, FIGURES, Figures, columns_of, rank_values
-from quantflow_nodes.sweep.grid import Grid, Positions
+from quantflow_nodes.sweep.grid import Grid, Positions, counted
 from quantflow_nodes.sweep.sweep_data import SweepData
 from quantflow_nodes.sweep.sweep_plan import SweepPlan
 from quantflow_nodes.sweep.windows import Split
@@ -187,9 +187,9 @@ class SweepOutcome:
             return "No set could be chosen in any split."
         curve = self.stitched.figures
         return (
-            f"Out of sample, {len(self.splits):,} tests one after the other: return {curve.total_return:+.2%}, Sharpe "
-            f"{curve.sharpe:.2f} (true ratio above 0 with probability {self.stitched.probabilistic_sharpe:.2f}), "
-            f"drawdown {curve.max_drawdown:.2%}, {self.stitched.trades:,} trades."
+            f"Out of sample, {counted(len(self.splits), 'test')} one after the other: "
+            f"return {curve.total_return:+.2%}, Sharpe {curve.sharpe:.2f} (true ratio above 0 with probability {self.stitched.probabilistic_sharpe:.2f}), "
+            f"drawdown {curve.max_drawdown:.2%}, {counted(self.stitched.trades, 'trade')}."
         )
 
 

@@ -18,7 +18,7 @@ from quantflow_nodes.sweep.results_store import ResultsStore, sweep_id_of
 from quantflow_nodes.sweep.sweep_data import SweepData, read_data
 from quantflow_nodes.sweep.sweep_plan import SweepPlan
 from quantflow_nodes.sweep.walk_forward import Traced, choose, stitch, trace
-from quantflow_nodes.sweep.windows import ALL, Split, WalkForward, Window, bars_in
+from quantflow_nodes.sweep.windows import ALL, Split, WalkForward, Window, bars_in, check_backtests
 from quantflow_nodes.sweep.workers import local_pool, results_of
 from research.engine import engine_for
 from schemas.errors import InputError
@@ -92,7 +92,7 @@ def run_sweep(
         axes = tuple((axis.node, axis.param) for axis in plan.grid.axes)
         evaluator = Evaluator(SweepSpec("", plan.graph, axes, plan.target, context, {}, options.plain))
         data = read_data(evaluator, plan.grid)
-        splits = _splits(options.walk_forward, data)
+        splits = _splits(options.walk_forward, data, len(plan.grid.sets))
         engine = _engine(evaluator, len(plan.grid.sets), data, splits)
         sweep_id = sweep_id_of(plan, data.digest, engine)
         key = f"{sweep_id}/{context.run_id}"
@@ -207,7 +207,7 @@ class _Sweep:
         return [self._known[_name(window), own] for own in self._ids]
 
 
-def _splits(walk_forward: WalkForward | None, data: SweepData) -> list[Split]:
+def _splits(walk_forward: WalkForward | None, data: SweepData, sets: int) -> list[Split]:
     if walk_forward is None:
         return []
     if data.varies:
@@ -215,7 +215,9 @@ def _splits(walk_forward: WalkForward | None, data: SweepData) -> list[Split]:
             "A walk-forward needs the same bars for all sets, but the grid changes which are read. Take "
             f"{', '.join(data.varies)} out of it."
         )
-    return walk_forward.splits(np.unique(data.frame.times_ms), data.frame.timeframe.seconds * 1000)
+    splits = walk_forward.splits(np.unique(data.frame.times_ms), data.frame.timeframe.seconds * 1000)
+    check_backtests(sets, walk_forward, splits)
+    return splits
 
 
 def _windows(splits: Sequence[Split]) -> list[Window | None]:

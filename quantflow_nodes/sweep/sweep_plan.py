@@ -12,7 +12,7 @@ from quantflow_nodes.node import port_type
 from quantflow_nodes.nodes.export_signals import ExportSignals
 from quantflow_nodes.plan import Plan, find_classes, param_mistake, plan_graph
 from quantflow_nodes.registry import NodeClass
-from quantflow_nodes.sweep.grid import Axis, Grid, Positions
+from quantflow_nodes.sweep.grid import Axis, Grid, Positions, counted
 from research.backtest import BacktestResult
 from schemas.errors import GraphError
 
@@ -205,7 +205,7 @@ def _misuses(plan: Plan, grid: Grid, target: str, kept: set[str]) -> Iterator[st
 
 
 def _counted(lines: Counter[str]) -> list[str]:
-    told = [f"{line} ({count:,} {'set' if count == 1 else 'sets'})" for line, count in lines.items()]
+    told = [f"{line} ({counted(count, 'set')})" for line, count in lines.items()]
     more = len(told) - _MOST_TOLD
     return told if more <= 0 else [*told[:_MOST_TOLD], f"and {more:,} more of that kind."]
 
