@@ -187,9 +187,10 @@ class SweepOutcome:
             return "No set could be chosen in any split."
         curve = self.stitched.figures
         return (
-            f"Out of sample, {counted(len(self.splits), 'test')} one after the other: "
-            f"return {curve.total_return:+.2%}, Sharpe {curve.sharpe:.2f} (true ratio above 0 with probability {self.stitched.probabilistic_sharpe:.2f}), "
-            f"drawdown {curve.max_drawdown:.2%}, {counted(self.stitched.trades, 'trade')}."
+            f"Out of sample, {counted(len(self.splits), 'test')} one after the other: return "
+            f"{curve.total_return:+.2%}, Sharpe {curve.sharpe:.2f} (true ratio above 0 with probability "
+            f"{self.stitched.probabilistic_sharpe:.2f}), drawdown {curve.max_drawdown:.2%}, "
+            f"{counted(self.stitched.trades, 'trade')}."
         )
 
 

@@ -142,7 +142,8 @@ class _Sweep:
             outcomes, traced = self._walk(pool, splits, total)
         table, deflation = results_table(self._plan.grid, self._figures(None), self._bar_s)
         if table["returns"].isna().all():
-            raise TooFewBarsError("No set had enough bars to be judged. Read more of them, or lower the look-backs.")
+            why = self._evaluator.why_too_few(self._values[0])
+            raise TooFewBarsError(f"No set had enough bars to be judged. {why}")
         return SweepOutcome(
             plan=self._plan,
             sweep_id=self._store.sweep_id,
