@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from research.bars import Floats
 from research.downsample import telling_rows
+from research.metrics import PERCENTAGES
 from research.report_charts import MOST_POINTS
 
 _LINE = "#2f6fdb"
@@ -72,7 +73,7 @@ def _line_over(ranked: pd.DataFrame, param: str, metric: str, beside: str) -> go
         customdata=shown,
         mode="lines+markers",
         line={"color": _LINE, "width": 1.4},
-        hovertemplate=f"{metric} %{{y:.4~g}}, {_words(beside)} %{{customdata}}<extra></extra>",
+        hovertemplate=f"{_words(metric)} %{{y:{_hover(metric)}}}, {_words(beside)} %{{customdata}}<extra></extra>",
     )
     figure = go.Figure(line)
     figure.update_layout(
@@ -80,7 +81,7 @@ def _line_over(ranked: pd.DataFrame, param: str, metric: str, beside: str) -> go
         showlegend=False,
         margin={"l": 64, "r": 12, "t": 12, "b": 56},
         xaxis={"type": "category", "nticks": 24, "title": {"text": param}},
-        yaxis={"title": {"text": _words(metric)}},
+        yaxis={"title": {"text": _words(metric)}, "tickformat": _ticks(metric)},
     )
     return figure
 
@@ -104,11 +105,12 @@ def _heat_map(
         zmax=high,
         customdata=texts.to_numpy(),
         colorscale=_FALLING_TO_RISING if diverging else "Viridis",
-        colorbar={"thickness": 14},
+        colorbar={"thickness": 14, "tickformat": _ticks(metric)},
         hoverongaps=False,
         visible=visible,
         hovertemplate=(
-            f"{across} %{{x}}<br>{up} %{{y}}<br>{_words(metric)} %{{z:.4~g}}<br>%{{customdata}}<extra></extra>"
+            f"{across} %{{x}}<br>{up} %{{y}}<br>"
+            f"{_words(metric)} %{{z:{_hover(metric)}}}<br>%{{customdata}}<extra></extra>"
         ),
     )
 
@@ -150,6 +152,15 @@ def _menu(pairs: list[tuple[str, str]]) -> dict[str, Any]:
         "pad": {"b": 10},
         "bgcolor": "rgba(128, 128, 128, 0.15)",
     }
+
+
+def _ticks(metric: str) -> str | None:
+    """Return how a metric is written along an axis, None as the chart likes."""
+    return ",.2~%" if metric in PERCENTAGES else None
+
+
+def _hover(metric: str) -> str:
+    return ",.2%" if metric in PERCENTAGES else ".4~g"
 
 
 def _words(name: str) -> str:
