@@ -15,6 +15,7 @@ from research.report_charts import MOST_POINTS
 
 _LINE = "#2f6fdb"
 _FALLING_TO_RISING = [[0.0, "#b2394d"], [0.5, "#f1f1ee"], [1.0, "#1d7f57"]]
+_LEFT = 90  # pixels beside the cells, for the values of the parameter that goes up
 _SHADED = (5.0, 95.0)  # percentiles of the cells; what lies outside has the last colour, and its value on hover
 _AROUND_ZERO = {
     "sharpe", "sortino", "calmar", "total_return", "cagr", "avg_profit_ratio",
@@ -42,9 +43,9 @@ def surface_figure(ranked: pd.DataFrame, params: list[str], metric: str, beside:
         others = [name for name in params if name not in (across, up)]
         figure.add_trace(_heat_map(ranked, across, up, others, metric, beside, visible=number == 0))
     figure.update_layout(
-        height=max(340, min(720, 120 + 26 * ranked[pairs[0][1]].nunique())),
+        height=max(390, min(770, 170 + 26 * ranked[pairs[0][1]].nunique())),
         hovermode="closest",
-        margin={"l": 90, "r": 12, "t": 56 if len(pairs) > 1 else 32, "b": 56},
+        margin={"l": _LEFT, "r": 12, "t": 66 if len(pairs) > 1 else 32, "b": 106},
         xaxis={"type": "category", "nticks": 24, "title": {"text": pairs[0][0]}},
         yaxis={"type": "category", "automargin": True, "title": {"text": pairs[0][1], "standoff": 14}},
     )
@@ -105,7 +106,11 @@ def _heat_map(
         zmax=high,
         customdata=texts.to_numpy(),
         colorscale=_FALLING_TO_RISING if diverging else "Viridis",
-        colorbar={"thickness": 14, "tickformat": _ticks(metric)},
+        colorbar={
+            # below the cells: beside them it is cut off on a phone
+            **{"orientation": "h", "thickness": 12, "yref": "container", "y": 0.0, "yanchor": "bottom", "ypad": 4},
+            **{"tickformat": _ticks(metric), "nticks": 6},
+        },
         hoverongaps=False,
         visible=visible,
         hovertemplate=(
@@ -149,7 +154,8 @@ def _menu(pairs: list[tuple[str, str]]) -> dict[str, Any]:
         "xanchor": "left",
         "y": 1.0,
         "yanchor": "bottom",
-        "pad": {"b": 10},
+        "pad": {"b": 10, "l": 8 - _LEFT},  # from the edge of the chart: names are long and a phone is narrow
+        "font": {"size": 11},
         "bgcolor": "rgba(128, 128, 128, 0.15)",
     }
 

@@ -77,6 +77,8 @@ def test_a_sweep_shows_its_best_sets_and_writes_files(folder: Path, db: Store) -
     assert len(pd.read_parquet(folder / "a[b]" / "walk_forward.parquet")) == 6
     page = (folder / "a[b]" / "report.html").read_text()
     assert page.startswith("<!doctype html>")
+    for fact in ("<dt>Symbols</dt><dd>BINANCE:BTCUSDT</dd>", "<dt>Costs</dt><dd>fee 10 bps, slippage 0 bps</dd>"):
+        assert fact in page
     assert "default-src 'none'" in page
     assert db[SIGNALS].count_documents({}) == 0
 

@@ -92,6 +92,13 @@ def test_percentages_are_shown_in_percent(ranked):
     assert plain.colorbar.tickformat is None
 
 
+def test_the_chart_fits_a_phone(ranked):
+    """The colours lie below the cells, and the menu begins at the edge of the chart: nothing is cut off."""
+    figure = surface_figure(ranked, ["n.a", "n.b", "n.c"], "sharpe", "deflated_sharpe")
+    assert figure.data[0].colorbar.orientation == "h"
+    assert 0 <= figure.layout.margin.l + figure.layout.updatemenus[0].pad.l < 20
+
+
 def test_the_page_loads_nothing_and_escapes_all(ranked):
     """Plotly is inside, the policy forbids to load, text stays text."""
     text = page(ranked, ["n.a", "n.b"]).replace(plotly.offline.get_plotlyjs(), "")
