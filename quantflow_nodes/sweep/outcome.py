@@ -160,8 +160,8 @@ class SweepOutcome:
                 "above 0. Sets of other sweeps are not counted."
             )
         wide = (
-            " The sets differ by far more than luck makes them, as where fees ruin some of them: that bar is too high, "
-            f"by luck alone the best would show about {self.luck_maximum_sharpe:.2f}. Narrow the grid."
+            " The sets differ by far more than luck makes them, as where fees ruin some of them: that is too high "
+            f"a bar, and by luck alone the best would show about {self.luck_maximum_sharpe:.2f}. Narrow the grid."
         )
         return (
             f"The best of {trials:,} worthless sets would show a Sharpe ratio of about "
