@@ -92,7 +92,8 @@ def run_sweep(
         axes = tuple((axis.node, axis.param) for axis in plan.grid.axes)
         evaluator = Evaluator(SweepSpec("", plan.graph, axes, plan.target, context, {}, options.plain))
         data = read_data(evaluator, plan.grid)
-        splits = _splits(options.walk_forward, data, len(plan.grid.sets))
+        splits = _splits(options.walk_forward, data)
+        check_backtests(len(plan.grid.sets), options.walk_forward, splits)
         engine = _engine(evaluator, len(plan.grid.sets), data, splits)
         sweep_id = sweep_id_of(plan, data.digest, engine)
         key = f"{sweep_id}/{context.run_id}"
@@ -208,7 +209,7 @@ class _Sweep:
         return [self._known[_name(window), own] for own in self._ids]
 
 
-def _splits(walk_forward: WalkForward | None, data: SweepData, sets: int) -> list[Split]:
+def _splits(walk_forward: WalkForward | None, data: SweepData) -> list[Split]:
     if walk_forward is None:
         return []
     if data.varies:
@@ -216,9 +217,7 @@ def _splits(walk_forward: WalkForward | None, data: SweepData, sets: int) -> lis
             "A walk-forward needs the same bars for all sets, but the grid changes which are read. Take "
             f"{', '.join(data.varies)} out of it."
         )
-    splits = walk_forward.splits(np.unique(data.frame.times_ms), data.frame.timeframe.seconds * 1000)
-    check_backtests(sets, walk_forward, splits)
-    return splits
+    return walk_forward.splits(np.unique(data.frame.times_ms), data.frame.timeframe.seconds * 1000)
 
 
 def _windows(splits: Sequence[Split]) -> list[Window | None]:

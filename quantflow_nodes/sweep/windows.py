@@ -146,7 +146,7 @@ def parse_walk_forward(text: str, *, anchored: bool = False) -> WalkForward:
     return WalkForward(text, train, test, step, all(bars), anchored)
 
 
-def check_backtests(sets: int, walk_forward: WalkForward, splits: Sequence[Split]) -> None:
+def check_backtests(sets: int, walk_forward: WalkForward | None, splits: Sequence[Split]) -> None:
     """Refuse a walk-forward in which there is more to do than can be meant.
 
     Raises
@@ -155,7 +155,7 @@ def check_backtests(sets: int, walk_forward: WalkForward, splits: Sequence[Split
         Where all sets in all windows, and the tests, are more than `MOST_SETS` backtests.
     """
     count = sets * (1 + len({split.train for split in splits})) + len(splits)
-    if count > MOST_SETS:
+    if walk_forward is not None and count > MOST_SETS:
         hint = " Lengths without a unit are bars; 7d:1d are days and 12h:6h hours." if walk_forward.in_bars else ""
         raise InputError(
             f"A sweep takes at most {MOST_SETS:,} backtests, found {count:,}: {counted(sets, 'set')} in "
