@@ -11,6 +11,13 @@ from research.moments import ReturnMoments, return_moments
 
 YEAR_SECONDS = 365 * 24 * 3600
 """A year has 365 days of 24 hours: crypto venues never close."""
+PERCENTAGES = frozenset(
+    {
+        "total_return", "cagr", "annual_volatility", "max_drawdown", "win_rate", "avg_profit_ratio", "exposure",
+        "buy_and_hold_return",
+    }
+)  # fmt: skip
+"""The figures that people read in percent; their values are fractions."""
 
 
 @dataclass(frozen=True, slots=True)

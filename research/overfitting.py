@@ -10,6 +10,7 @@ from research.bars import Floats
 
 _NORMAL = NormalDist()
 _EULER_MASCHERONI = 0.5772156649015329
+_FAR_ABOVE_LUCK = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,10 @@ class Deflation:
     variance : float
         Variance across the trials' Sharpe ratios, per bar. NaN below two trials.
     expected_maximum : float
-        The Sharpe ratio per bar that the best of them would show if all were worth nothing.
+        The Sharpe ratio per bar that the best of them would show if all were worth nothing and differed so.
+    luck_maximum : float
+        The same where the trials differ by no more than luck makes them: a worthless trial's Sharpe ratio scatters by
+        1 / √(T − 1) around 0, with T returns, however they are distributed.
     deflated : array
         Each trial's deflated Sharpe ratio: the probability, 0 to 1, that its true Sharpe ratio is above 0 by more than
         the choice of the best explains. NaN where the Sharpe ratio is.
@@ -45,7 +49,13 @@ class Deflation:
     trials: int
     variance: float
     expected_maximum: float
+    luck_maximum: float
     deflated: Floats
+
+    @property
+    def differs_by_more_than_luck(self) -> bool:
+        """Whether the trials' Sharpe ratios differ by more than twice as much as those of worthless trials would."""
+        return self.expected_maximum > _FAR_ABOVE_LUCK * self.luck_maximum
 
 
 def return_shape(equity: Floats) -> ReturnShape:
@@ -85,7 +95,7 @@ def expected_maximum_sharpe(trials: int, variance: float) -> float:
     -----
     √V × ((1 − γ) Z⁻¹(1 − 1/N) + γ Z⁻¹(1 − 1/(N e))), γ the Euler-Mascheroni constant and Z the normal distribution:
     Bailey and López de Prado (2014), The Deflated Sharpe Ratio, Journal of Portfolio Management 40 (5). 0 for one
-    trial, which was not chosen among others.
+    trial: it is the best of itself.
     """
     if trials < 2:
         return 0.0
@@ -134,11 +144,15 @@ def deflate_sharpes(sharpe: Floats, returns: Floats, skewness: Floats, kurtosis:
 
     Notes
     -----
-    Bailey and López de Prado (2014), as `expected_maximum_sharpe`. The variance is the sample's (N − 1).
+    Bailey and López de Prado (2014), as `expected_maximum_sharpe`. The variance is the sample's (N − 1). That of luck
+    is the mean of 1 / (T − 1): the square of the error that `probabilistic_sharpe` has at a ratio of 0.
     """
-    known = sharpe[~np.isnan(sharpe)]
+    is_known = ~np.isnan(sharpe)
+    known = sharpe[is_known]
     variance = float(known.var(ddof=1)) if len(known) > 1 else math.nan
     bar = expected_maximum_sharpe(len(known), variance)
+    by_luck = float(np.mean(1.0 / (returns[is_known] - 1.0))) if len(known) else math.nan
     trials = zip(sharpe.tolist(), returns.tolist(), skewness.tolist(), kurtosis.tolist(), strict=True)
     deflated = [probabilistic_sharpe(each, bar, count, skew, kurt) for each, count, skew, kurt in trials]
-    return Deflation(len(known), variance, bar, np.array(deflated, dtype=np.float64))
+    luck = expected_maximum_sharpe(len(known), by_luck)
+    return Deflation(len(known), variance, bar, luck, np.array(deflated, dtype=np.float64))

@@ -1,5 +1,6 @@
 """How our commands print: tables for people on standard output, progress on standard error, JSON for machines."""
 
+import os
 import sys
 from datetime import timedelta
 from typing import Any
@@ -10,14 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+_HAS_WIDTH = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+out = Console(highlight=False, width=None if _HAS_WIDTH else 160)
 err = Console(stderr=True, highlight=False)
 
 _HISTORY_S = 86_400
-_PERCENT = {
-    "total_return", "cagr", "annual_volatility", "max_drawdown", "win_rate", "avg_profit_ratio", "exposure",
-    "buy_and_hold_return",
-}  # fmt: skip
 
 
 def print_json(value: Any) -> None:
@@ -48,5 +46,7 @@ def figure(name: str, value: Any) -> str:
     if name.endswith("_duration_s") or name == "delay_s":
         return str(timedelta(seconds=round(float(value))))
     if isinstance(value, float):
-        return f"{value * 100:,.2f} %" if name in _PERCENT else f"{value:,.4f}".rstrip("0").rstrip(".")
+        from research.metrics import PERCENTAGES  # brings pandas, which many a command does without
+
+        return f"{value * 100:,.2f} %" if name in PERCENTAGES else f"{value:,.4f}".rstrip("0").rstrip(".")
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -17,7 +17,7 @@ from quantflow_nodes.graph import load_graph
 from quantflow_nodes.programs import make_folder
 from quantflow_nodes.sweep.figures import METRICS
 from quantflow_nodes.sweep.files import write_files
-from quantflow_nodes.sweep.grid import parse_grid
+from quantflow_nodes.sweep.grid import Grid, counted, parse_grid
 from quantflow_nodes.sweep.run_sweep import Observer, SweepOptions, run_sweep
 from quantflow_nodes.sweep.sweep_plan import plan_sweep
 from quantflow_nodes.sweep.windows import WalkForward, parse_walk_forward
@@ -34,7 +34,9 @@ Grids = Annotated[
         help="start:stop:step, a,b,c or a YAML list; several options make their product.",
     ),
 ]
-Metric = Annotated[str, typer.Option(help=f"Ranks the sets: {', '.join(METRICS)}.")]
+Metric = Annotated[
+    str, typer.Option(help=f"Ranks the sets: {', '.join(METRICS)}.", autocompletion=lambda: list(METRICS))
+]
 TrainAndTest = Annotated[
     str | None,
     typer.Option(
@@ -102,6 +104,9 @@ def sweep(
     settings = Settings.load()
     configure_logging(settings)
     drawn = parse_grid(grid or [], draw, seed)
+    _refuse_both(drawn, change or [])
+    if draw is not None and draw > len(drawn.sets):
+        err.print(f"--random {draw:,}: the grid has only {counted(len(drawn.sets), 'set')}, and all are taken.")
     plan = plan_sweep(load_graph(graph, change), drawn, backtest, skip_invalid=skip_invalid)
     folder = make_folder(out or Path(f"sweep-{plan.graph.name}"))
     with executor_of(dask, option="--dask") as cluster, _progress(quiet=as_json) as observe:
@@ -114,6 +119,13 @@ def sweep(
         print_outcome(outcome, files, seconds)
 
 
+def _refuse_both(grid: Grid, changes: list[str]) -> None:
+    """Refuse a parameter that is swept and set at once: one of the two would do nothing."""
+    both = [axis.name for axis in grid.axes if axis.name in {change.partition("=")[0].strip() for change in changes}]
+    if both:
+        raise InputError(f"--grid and --set both name {', '.join(both)}. Leave one of them out.")
+
+
 def _walk_forward(text: str | None, *, anchored: bool) -> WalkForward | None:
     if text is not None:
         return parse_walk_forward(text, anchored=anchored)
@@ -124,11 +136,11 @@ def _walk_forward(text: str | None, *, anchored: bool) -> WalkForward | None:
 
 @contextmanager
 def _progress(*, quiet: bool) -> Iterator[Observer]:
-    columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as progress:
-        task = progress.add_task("evaluating", total=None)
+        task = progress.add_task("reading bars", total=None)
 
         def observe(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
+            progress.update(task, description="evaluating", completed=done, total=total)
 
         yield observe

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from quantflow_nodes.commands.console import out
 from quantflow_nodes.sweep.files import splits_table
+from quantflow_nodes.sweep.grid import counted
 from quantflow_nodes.sweep.outcome import DEFLATED, SweepOutcome
 from quantflow_nodes.sweep.text import cell, plain_value, title_of
 
@@ -24,11 +25,13 @@ def outcome_object(outcome: SweepOutcome, files: list[Path], seconds: float) -> 
         "sets": len(outcome.table),
         "left_out": outcome.plan.left_out_sets,
         "too_few_bars": outcome.too_few,
+        "never_traded": outcome.never_traded,
         "reused": outcome.reused,
         "computed": outcome.computed,
         "metric": outcome.metric,
         "trials": outcome.deflation.trials,
         "expected_maximum_sharpe": plain_value(outcome.expected_maximum_sharpe),
+        "luck_maximum_sharpe": plain_value(outcome.luck_maximum_sharpe),
         "best": _records(outcome.best(MOST_ROWS)),
         "open_gaps": [str(gap) for gap in outcome.data.gaps],
         "not_comparable": list(outcome.data.unknown),
@@ -58,7 +61,7 @@ def print_outcome(outcome: SweepOutcome, files: list[Path], seconds: float) -> N
     for path in files:
         out.print(f"Written: {escape(str(path))}", soft_wrap=True)
     kept = f"; {outcome.reused:,} of its backtests were stored before" if outcome.reused else ""
-    out.print(f"Swept {len(outcome.table):,} sets of {outcome.plan.graph.name} in {seconds:.1f} s{kept}.")
+    out.print(f"Swept {counted(len(outcome.table), 'set')} of {outcome.plan.graph.name} in {seconds:.1f} s{kept}.")
 
 
 def _best_table(outcome: SweepOutcome) -> Table:

@@ -162,6 +162,14 @@ class Evaluator:
         results = (getattr(outputs, port) for port in type(outputs).model_fields)
         return next(result for result in results if isinstance(result, BacktestResult))
 
+    def why_too_few(self, values: Values) -> str:
+        """Return the sentence of the node that had too few bars under one set: how many there are and are needed."""
+        try:
+            self._run(self._target, values, None, {}, confined=True)
+        except SetFailedError as error:
+            return str(error)
+        return ""
+
     def significant_axes(self) -> list[int]:
         """Return the axes in the order of their nodes: sets that are equal in the first ones share the most nodes."""
         places = list(self.plan.nodes)

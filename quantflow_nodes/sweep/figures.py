@@ -1,12 +1,14 @@
 """The figures by which a sweep judges a set: their names, where they come from, and which way is better."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from research.backtest import BacktestResult
+from research.bars import Floats
 from research.overfitting import return_shape
 from research.sweeps.sweep import SweepFigures
 from schemas.errors import InputError
@@ -36,15 +38,36 @@ def check_metric(metric: str) -> None:
         raise InputError(f"--metric takes one of {', '.join(METRICS)}, found {metric!r}.")
 
 
-def rank_value(metric: str, value: float) -> float:
-    """Return a number that is higher for a better value of the metric; NaN stays NaN."""
-    return -value if metric in _LESS_IS_BETTER else value
+def rank_values(metric: str, figures: Mapping[str, Floats]) -> Floats:
+    """Return a number a set that is higher for a better one; NaN where a set has no metric, or never traded.
+
+    A set that lost has a negative Calmar ratio, which would be the better the deeper its drawdown: such sets are ranked
+    by `cagr`, which is between -1 and 0 and so below every set that did not lose. A set that never traded has neither
+    gained nor lost, so it is no better than one that did.
+
+    Parameters
+    ----------
+    metric : str
+    figures : mapping of str to array
+        `FIGURES`, one value a set.
+    """
+    values = figures[metric]
+    if metric == "calmar":
+        values = np.where(values < 0, figures["cagr"], values)
+    if metric in _LESS_IS_BETTER:
+        values = -values
+    return np.where(figures["trades"] > 0, values, math.nan)
 
 
-def best_of(metric: str, candidates: list[Figures]) -> int | None:
-    """Return which candidate is best by the metric, the first of equals; None where none has it."""
-    values = np.array([rank_value(metric, figures.get(metric, math.nan)) for figures in candidates])
-    return None if len(values) == 0 or np.isnan(values).all() else int(np.nanargmax(values))
+def best_of(metric: str, candidates: Sequence[Figures]) -> int | None:
+    """Return which candidate is best by the metric, the first of equals; None where none has a rank."""
+    values = rank_values(metric, columns_of(candidates))
+    return None if np.isnan(values).all() else int(np.nanargmax(values))
+
+
+def columns_of(figures: Sequence[Figures]) -> dict[str, Floats]:
+    """Return `FIGURES`, one value a set; a set without figures has NaN."""
+    return {name: np.array([one.get(name, math.nan) for one in figures], dtype=np.float64) for name in FIGURES}
 
 
 def figures_of(result: BacktestResult) -> Figures:

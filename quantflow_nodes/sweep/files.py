@@ -1,27 +1,41 @@
 """Writes a sweep's files: its table and its splits as Parquet, and a page to look at."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from quantflow_nodes.sweep.outcome import SplitOutcome, SweepOutcome, param_column
 
+_RESULTS, _WALK_FORWARD, _REPORT = "results.parquet", "walk_forward.parquet", "report.html"
 _SPLIT_FIGURES = ("sharpe", "total_return", "max_drawdown", "trades")
 
 
 def write_files(outcome: SweepOutcome, folder: Path, *, report: bool) -> list[Path]:
-    """Write `results.parquet`, with a walk-forward `walk_forward.parquet`, and `report.html`; return their paths."""
-    written = [folder / "results.parquet"]
-    outcome.table.to_parquet(written[0], index=False)
+    """Write `results.parquet`, with a walk-forward `walk_forward.parquet`, and `report.html`; return their paths.
+
+    Each is written aside and then renamed, so that none is ever half there. A file of an earlier sweep that this one
+    does not write is removed: what lies side by side is of one sweep.
+    """
+    made: dict[str, Callable[[Path], object]] = {_RESULTS: lambda path: outcome.table.to_parquet(path, index=False)}
     if outcome.splits:
-        written.append(folder / "walk_forward.parquet")
-        splits_table(outcome).to_parquet(written[-1], index=False)
+        made[_WALK_FORWARD] = lambda path: splits_table(outcome).to_parquet(path, index=False)
     if report:
         from quantflow_nodes.sweep.report import sweep_page  # brings Plotly
 
-        written.append(folder / "report.html")
-        written[-1].write_text(sweep_page(outcome), encoding="utf-8")
-    return written
+        made[_REPORT] = lambda path: path.write_text(sweep_page(outcome), encoding="utf-8")
+    aside = {folder / name: folder / f".{name}.part" for name in made}
+    try:
+        for path, part in aside.items():
+            made[path.name](part)
+        for name in {_RESULTS, _WALK_FORWARD, _REPORT} - made.keys():
+            (folder / name).unlink(missing_ok=True)
+        for path, part in aside.items():
+            part.replace(path)
+    finally:
+        for part in aside.values():
+            part.unlink(missing_ok=True)
+    return list(aside)
 
 
 def splits_table(outcome: SweepOutcome) -> pd.DataFrame:

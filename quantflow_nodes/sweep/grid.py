@@ -1,5 +1,6 @@
 """The grid of a sweep: which parameters take which values, and the sets that their product gives."""
 
+import math
 import random
 import re
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from schemas.yaml_text import parse_yaml
 MOST_SETS = 250_000
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _RANGE = re.compile(rf"({_NUMBER}):({_NUMBER}):({_NUMBER})")
+_NO_RANGE = re.compile(rf"{_NUMBER}:{_NUMBER}(?:(?::{_NUMBER}){{2,}})?")  # two numbers, or four and more
 Positions = tuple[int, ...]
 Values = tuple[Any, ...]
 """A set's values, one an axis."""
@@ -90,10 +92,17 @@ def parse_axis(text: str) -> Axis:
     if match is None or not match[3].strip():
         raise InputError(f"--grid takes node.param=start:stop:step or node.param=a,b,c, found {text!r}.")
     node, param, values = match[1], match[2], match[3].strip()
+    if _NO_RANGE.fullmatch(values):
+        raise InputError(f"--grid {text}: a range is start:stop:step, three numbers such as 30:240:30; found {values}.")
     stepped = _RANGE.fullmatch(values)
     found = _stepped(text, *stepped.groups()) if stepped else _listed(text, values)
     unique = {value_key(value): value for value in found}
     return Axis(node, param, tuple(unique.values()))
+
+
+def counted(count: int, noun: str) -> str:
+    """Return how many there are as text: 1 set, 2 sets."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def value_key(value: Any) -> bytes:
@@ -117,8 +126,18 @@ def _listed(text: str, values: str) -> list[Any]:
     given = parse_yaml(values if values.startswith("[") else f"[{values}]", f"--grid {text}")
     if not isinstance(given, list) or not given:
         raise InputError(f"--grid {text}: a list of values was needed, found {given!r}.")
+    for name, number in (("NaN", math.nan), ("infinity", math.inf), ("-infinity", -math.inf)):
+        if _holds(given, number):
+            raise InputError(f"--grid {text}: finite numbers, words or lists were needed, found {name}.")
     plain: list[Any] = orjson.loads(orjson.dumps(given))  # a date becomes its text, as a stored graph has it
     return plain
+
+
+def _holds(value: Any, number: float) -> bool:
+    """Tell whether a value of YAML is a number that is not finite, or holds it."""
+    if isinstance(value, list | dict):
+        return any(_holds(item, number) for item in (value.values() if isinstance(value, dict) else value))
+    return isinstance(value, float) and (value == number or (math.isnan(value) and math.isnan(number)))
 
 
 def _positions(number: int, lengths: list[int]) -> Positions:

@@ -9,8 +9,8 @@ import numpy as np
 import orjson
 import pandas as pd
 
-from quantflow_nodes.sweep.figures import COUNTS, FIGURES, Figures, rank_value
-from quantflow_nodes.sweep.grid import Grid, Positions
+from quantflow_nodes.sweep.figures import COUNTS, FIGURES, Figures, columns_of, rank_values
+from quantflow_nodes.sweep.grid import Grid, Positions, counted
 from quantflow_nodes.sweep.sweep_data import SweepData
 from quantflow_nodes.sweep.sweep_plan import SweepPlan
 from quantflow_nodes.sweep.windows import Split
@@ -93,8 +93,9 @@ class SweepOutcome:
     bar_s: float
 
     def best(self, most: int) -> pd.DataFrame:
-        """Return the best rows of the table, best first; sets without the metric are not among them."""
-        ranks = self.table[self.metric].map(lambda value: rank_value(self.metric, value))
+        """Return the best rows of the table, best first; not those without the metric or any trade."""
+        figures = {name: self.table[name].to_numpy(np.float64, na_value=math.nan) for name in FIGURES}
+        ranks = pd.Series(rank_values(self.metric, figures), self.table.index)
         return self.table.loc[ranks.dropna().sort_values(ascending=False, kind="stable").index[:most]]
 
     @property
@@ -103,12 +104,22 @@ class SweepOutcome:
         return int(self.table["returns"].isna().sum())
 
     @property
+    def never_traded(self) -> int:
+        """How many sets had enough bars and never traded."""
+        return int((self.table["trades"] == 0).sum())
+
+    @property
     def expected_maximum_sharpe(self) -> float:
-        """The annual Sharpe ratio that the best of so many worthless sets would show."""
+        """The annual Sharpe ratio that the best of so many worthless sets would show if they differed like these."""
         return self.deflation.expected_maximum * math.sqrt(YEAR_SECONDS / self.bar_s)
 
+    @property
+    def luck_maximum_sharpe(self) -> float:
+        """The annual Sharpe ratio that the best of so many worthless sets would show by luck alone."""
+        return self.deflation.luck_maximum * math.sqrt(YEAR_SECONDS / self.bar_s)
+
     def warnings(self) -> list[str]:
-        """Say what a reader must know of data and sets: gaps, why nothing was reused, which sets have no figures."""
+        """Say what a reader must know of data and sets: gaps, why nothing was reused, how many sets are not ranked."""
         told = [f"Open gap: {gap}." for gap in self.data.gaps]
         if self.data.unknown:
             told.append(
@@ -118,6 +129,8 @@ class SweepOutcome:
         told += [f"Left out: {line}" for line in self.plan.left_out]
         if self.too_few:
             told.append(f"Sets that had too few bars and have no figures: {self.too_few:,}.")
+        if self.never_traded:
+            told.append(f"Sets that never traded and are not ranked: {self.never_traded:,}.")
         return told
 
     def param_names(self) -> dict[str, str]:
@@ -138,13 +151,23 @@ class SweepOutcome:
 
     def verdict(self) -> str:
         """Say in sentences what the deflated Sharpe ratio makes of the best Sharpe ratio."""
-        if self.deflation.trials < 2:
-            return "One set has a Sharpe ratio: it was not chosen among others, and nothing is deflated."
+        trials = self.deflation.trials
+        if trials == 0:
+            return "No set traded, so none has a Sharpe ratio."
+        if trials == 1:
+            return (
+                "One set has a Sharpe ratio, so nothing is taken off. deflated: the probability that its true ratio is "
+                "above 0. Sets of other sweeps are not counted."
+            )
+        wide = (
+            " The sets differ by far more than luck makes them, as where fees ruin some of them: that is too high "
+            f"a bar, and by luck alone the best would show about {self.luck_maximum_sharpe:.2f}. Narrow the grid."
+        )
         return (
-            f"The best of {self.deflation.trials:,} worthless sets would show a Sharpe ratio of about "
+            f"The best of {trials:,} worthless sets would show a Sharpe ratio of about "
             f"{self.expected_maximum_sharpe:.2f}. deflated: the probability that a set's true ratio is above 0 once "
             "that is taken off. Sets that trade alike are fewer trials than are counted, so it is rather too low."
-        )
+        ) + (wide if self.deflation.differs_by_more_than_luck else "")
 
     def out_of_sample(self) -> dict[str, Any]:
         """Return the figures of the stitched test windows."""
@@ -164,9 +187,10 @@ class SweepOutcome:
             return "No set could be chosen in any split."
         curve = self.stitched.figures
         return (
-            f"Out of sample, {len(self.splits):,} tests one after the other: return {curve.total_return:+.2%}, Sharpe "
-            f"{curve.sharpe:.2f} (true ratio above 0 with probability {self.stitched.probabilistic_sharpe:.2f}), "
-            f"drawdown {curve.max_drawdown:.2%}, {self.stitched.trades:,} trades."
+            f"Out of sample, {counted(len(self.splits), 'test')} one after the other: return "
+            f"{curve.total_return:+.2%}, Sharpe {curve.sharpe:.2f} (true ratio above 0 with probability "
+            f"{self.stitched.probabilistic_sharpe:.2f}), drawdown {curve.max_drawdown:.2%}, "
+            f"{counted(self.stitched.trades, 'trade')}."
         )
 
 
@@ -183,9 +207,8 @@ def results_table(grid: Grid, figures: Sequence[Figures], bar_s: float) -> tuple
     """
     chosen = [grid.values(positions) for positions in grid.sets]
     columns = {axis.name: param_column([values[at] for values in chosen]) for at, axis in enumerate(grid.axes)}
-    numbers = {name: np.array([one.get(name, math.nan) for one in figures], dtype=np.float64) for name in FIGURES}
     deflation = deflation_of(figures, bar_s)
-    table = pd.DataFrame({**columns, **numbers, DEFLATED: deflation.deflated})
+    table = pd.DataFrame({**columns, **columns_of(figures), DEFLATED: deflation.deflated})
     return table.astype(dict.fromkeys(COUNTS, "Int64")), deflation
 
 

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from quantflow_nodes.plan import plan_graph
 from quantflow_nodes.sweep.outcome import DEFLATED, SplitOutcome, SweepOutcome
 from quantflow_nodes.sweep.text import cell, title_of
 from research.pages.sweep_report import SweepPage, TextTable, WalkForwardPart, render_sweep
 
 MOST_ROWS = 20
+_MOST_SYMBOLS = 5
 _SHOWN = (
     "sharpe", DEFLATED, "total_return", "max_drawdown", "calmar", "trades", "win_rate", "profit_factor",
 )  # fmt: skip
@@ -45,13 +47,33 @@ def _facts(outcome: SweepOutcome, first: dict[str, Any]) -> dict[str, str]:
         "Best set": outcome.set_text(first) if first else "none",
         "Sets": f"{len(grid.sets):,}",
         "Ranked by": title_of(outcome.metric),
+        "Symbols": _symbols(data.frame.data["symbol"].unique().tolist()),
         "Bars": f"{data.bars:,} of {data.frame.timeframe}",
         "Data": f"{data.first:%Y-%m-%d %H:%M} to {data.last:%Y-%m-%d %H:%M} UTC (bar opens)",
         "Sweep": outcome.sweep_id[:12],
     }
-    return facts | {
-        axis.name: f"{len(axis.values):,} values, {axis.values[0]} to {axis.values[-1]}" for axis in grid.axes
+    return (
+        facts
+        | _costs(outcome)
+        | {axis.name: f"{len(axis.values):,} values, {axis.values[0]} to {axis.values[-1]}" for axis in grid.axes}
+    )
+
+
+def _symbols(symbols: list[str]) -> str:
+    more = len(symbols) - _MOST_SYMBOLS
+    return ", ".join(symbols[:_MOST_SYMBOLS]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _costs(outcome: SweepOutcome) -> dict[str, str]:
+    """Return what trading costs, where that is not swept."""
+    target, swept = outcome.plan.target, {axis.name for axis in outcome.plan.grid.axes}
+    params = plan_graph(outcome.plan.graph).nodes[target].params
+    costs = {
+        name: getattr(params, f"{name}_bps")
+        for name in ("fee", "slippage")
+        if isinstance(getattr(params, f"{name}_bps", None), int | float) and f"{target}.{name}_bps" not in swept
     }
+    return {"Costs": ", ".join(f"{name} {bps:g} bps" for name, bps in costs.items())} if costs else {}
 
 
 def _best(outcome: SweepOutcome) -> TextTable:

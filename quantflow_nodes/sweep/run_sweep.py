@@ -18,7 +18,7 @@ from quantflow_nodes.sweep.results_store import ResultsStore, sweep_id_of
 from quantflow_nodes.sweep.sweep_data import SweepData, read_data
 from quantflow_nodes.sweep.sweep_plan import SweepPlan
 from quantflow_nodes.sweep.walk_forward import Traced, choose, stitch, trace
-from quantflow_nodes.sweep.windows import ALL, Split, WalkForward, Window, bars_in
+from quantflow_nodes.sweep.windows import ALL, Split, WalkForward, Window, bars_in, check_backtests
 from quantflow_nodes.sweep.workers import local_pool, results_of
 from research.engines.chosen import engine_for
 from schemas.errors import InputError
@@ -93,6 +93,7 @@ def run_sweep(
         evaluator = Evaluator(SweepSpec("", plan.graph, axes, plan.target, context, {}, options.plain))
         data = read_data(evaluator, plan.grid)
         splits = _splits(options.walk_forward, data)
+        check_backtests(len(plan.grid.sets), options.walk_forward, splits)
         engine = _engine(evaluator, len(plan.grid.sets), data, splits)
         sweep_id = sweep_id_of(plan, data.digest, engine)
         key = f"{sweep_id}/{context.run_id}"
@@ -144,7 +145,8 @@ class _Sweep:
             outcomes, traced = self._walk(pool, splits, total)
         table, deflation = results_table(self._plan.grid, self._figures(None), self._bar_s)
         if table["returns"].isna().all():
-            raise TooFewBarsError("No set had enough bars to be judged. Read more of them, or lower the look-backs.")
+            why = self._evaluator.why_too_few(self._values[0])
+            raise TooFewBarsError(f"No set had enough bars to be judged. {why}")
         return SweepOutcome(
             plan=self._plan,
             sweep_id=self._store.sweep_id,

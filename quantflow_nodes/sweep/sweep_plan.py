@@ -12,7 +12,7 @@ from quantflow_nodes.node import port_type
 from quantflow_nodes.nodes.export_signals import ExportSignals
 from quantflow_nodes.plan import Plan, find_classes, param_mistake, plan_graph
 from quantflow_nodes.registry import NodeClass
-from quantflow_nodes.sweep.grid import Axis, Grid, Positions
+from quantflow_nodes.sweep.grid import Axis, Grid, Positions, counted
 from research.backtest import BacktestResult
 from schemas.errors import GraphError
 
@@ -89,6 +89,8 @@ def plan_sweep(graph: Graph, grid: Grid, target: str | None = None, *, skip_inva
     plan = _plan_of_one(_with_params(graph, grid, (checked.sets or grid.sets)[0]), checked, mistakes)
     judge = None if plan is None else _judge(plan, target, mistakes)
     mistakes += checked.mistakes(skip_invalid=skip_invalid)
+    if mistakes:
+        mistakes += [line for axis in grid.axes for line in _hints(axis, [*checked.wrong, *checked.broken])]
     if plan is None or judge is None or mistakes:
         raise _refused(graph, mistakes)
     kept = _leading_to(plan, judge)
@@ -119,6 +121,19 @@ def _with_params(graph: Graph, grid: Grid, positions: Positions) -> Graph:
 def _axis_mistakes(axis: Axis, graph: Graph) -> Iterator[str]:
     if axis.node not in graph.nodes:
         yield f"--grid {axis.name}: there is no node {axis.node}. The graph has {', '.join(graph.nodes)}."
+
+
+def _hints(axis: Axis, refused: Sequence[str]) -> Iterator[str]:
+    """Say as what the text of refused values was read."""
+    own = [line for line in refused if line.startswith(f"{axis.node}: ")]
+    whole = [line for line in own if "whole number" in line]
+    if any(isinstance(value, str) and ":" in value and repr(value) in line for value in axis.values for line in own):
+        yield f"--grid {axis.name}: a range is start:stop:step, three numbers such as 30:240:30. This was read as text."
+    if any(isinstance(value, float) and f"found {value!r}." in line for value in axis.values for line in whole):
+        yield (
+            f"--grid {axis.name}: a whole number is written without a point, and a range of them too: 30:240:30. "
+            "These were read as numbers with decimals."
+        )
 
 
 def _check_sets(graph: Graph, grid: Grid, classes: Mapping[str, NodeClass]) -> _Checked:
@@ -205,7 +220,7 @@ def _misuses(plan: Plan, grid: Grid, target: str, kept: set[str]) -> Iterator[st
 
 
 def _counted(lines: Counter[str]) -> list[str]:
-    told = [f"{line} ({count:,} {'set' if count == 1 else 'sets'})" for line, count in lines.items()]
+    told = [f"{line} ({counted(count, 'set')})" for line, count in lines.items()]
     more = len(told) - _MOST_TOLD
     return told if more <= 0 else [*told[:_MOST_TOLD], f"and {more:,} more of that kind."]
 

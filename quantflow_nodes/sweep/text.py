@@ -4,13 +4,11 @@ import math
 from typing import Any
 
 from quantflow_nodes.sweep.outcome import DEFLATED
+from research.metrics import PERCENTAGES
 
 _TITLES = {
     DEFLATED: "deflated", "total_return": "return", "max_drawdown": "drawdown", "annual_volatility": "volatility",
     "avg_profit_ratio": "avg profit",
-}  # fmt: skip
-_PERCENT = {
-    "total_return", "cagr", "annual_volatility", "max_drawdown", "win_rate", "avg_profit_ratio", "exposure",
 }  # fmt: skip
 
 
@@ -24,7 +22,7 @@ def cell(name: str, value: Any) -> str:
     plain = plain_value(value)
     if plain is None:
         return "beyond" if isinstance(value, float) and math.isinf(value) else "–"
-    if name in _PERCENT:
+    if name in PERCENTAGES:
         return f"{plain:,.2%}" if abs(plain) < 1e4 else f"{plain * 100:.1e} %"
     return f"{plain:,}" if isinstance(plain, int) else f"{plain:,.2f}"
 

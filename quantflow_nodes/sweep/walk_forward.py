@@ -51,7 +51,7 @@ def choose(grid: Grid, split: Split, figures: Sequence[Figures], metric: str, ba
     bar_s : float
         Seconds of a bar.
     """
-    best = best_of(metric, list(figures))
+    best = best_of(metric, figures)
     if best is None:
         return SplitOutcome(split, None, None, None, math.nan)
     deflation = deflation_of(figures, bar_s)

@@ -1,13 +1,14 @@
 """Stretches of time that a backtest is confined to, and the splits of a walk-forward."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
 from quantflow_nodes.ports import SymbolFrame
+from quantflow_nodes.sweep.grid import MOST_SETS, counted
 from research.bars import Ints
 from schemas.errors import InputError
 from schemas.timeframes import Timeframe
@@ -143,6 +144,24 @@ def parse_walk_forward(text: str, *, anchored: bool = False) -> WalkForward:
             f"--walk-forward {text}: the step must not be shorter than the test, whose bars would be counted twice."
         )
     return WalkForward(text, train, test, step, all(bars), anchored)
+
+
+def check_backtests(sets: int, walk_forward: WalkForward | None, splits: Sequence[Split]) -> None:
+    """Refuse a walk-forward in which there is more to do than can be meant.
+
+    Raises
+    ------
+    InputError
+        Where all sets in all windows, and the tests, are more than `MOST_SETS` backtests.
+    """
+    count = sets * (1 + len({split.train for split in splits})) + len(splits)
+    if walk_forward is not None and count > MOST_SETS:
+        hint = " Lengths without a unit are bars; 7d:1d are days and 12h:6h hours." if walk_forward.in_bars else ""
+        raise InputError(
+            f"A sweep takes at most {MOST_SETS:,} backtests, found {count:,}: {counted(sets, 'set')} in "
+            f"{counted(len(splits), 'split')} of the walk-forward {walk_forward.text}.{hint} Lengthen its windows or "
+            "its step, or take fewer sets."
+        )
 
 
 def rows_until(frame: SymbolFrame, end_ms: int) -> SymbolFrame:

@@ -9,11 +9,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from research.bars import Floats
+from research.metrics import PERCENTAGES
 from research.pages.downsample import telling_rows
 from research.pages.report_charts import MOST_POINTS
 
 _LINE = "#2f6fdb"
 _FALLING_TO_RISING = [[0.0, "#b2394d"], [0.5, "#f1f1ee"], [1.0, "#1d7f57"]]
+_LEFT = 90  # pixels beside the cells, for the values of the parameter that goes up
 _SHADED = (5.0, 95.0)  # percentiles of the cells; what lies outside has the last colour, and its value on hover
 _AROUND_ZERO = {
     "sharpe", "sortino", "calmar", "total_return", "cagr", "avg_profit_ratio",
@@ -41,9 +43,9 @@ def surface_figure(ranked: pd.DataFrame, params: list[str], metric: str, beside:
         others = [name for name in params if name not in (across, up)]
         figure.add_trace(_heat_map(ranked, across, up, others, metric, beside, visible=number == 0))
     figure.update_layout(
-        height=max(340, min(720, 120 + 26 * ranked[pairs[0][1]].nunique())),
+        height=max(390, min(770, 170 + 26 * ranked[pairs[0][1]].nunique())),
         hovermode="closest",
-        margin={"l": 90, "r": 12, "t": 56 if len(pairs) > 1 else 32, "b": 56},
+        margin={"l": _LEFT, "r": 12, "t": 66 if len(pairs) > 1 else 32, "b": 106},
         xaxis={"type": "category", "nticks": 24, "title": {"text": pairs[0][0]}},
         yaxis={"type": "category", "automargin": True, "title": {"text": pairs[0][1], "standoff": 14}},
     )
@@ -72,7 +74,7 @@ def _line_over(ranked: pd.DataFrame, param: str, metric: str, beside: str) -> go
         customdata=shown,
         mode="lines+markers",
         line={"color": _LINE, "width": 1.4},
-        hovertemplate=f"{metric} %{{y:.4~g}}, {_words(beside)} %{{customdata}}<extra></extra>",
+        hovertemplate=f"{_words(metric)} %{{y:{_hover(metric)}}}, {_words(beside)} %{{customdata}}<extra></extra>",
     )
     figure = go.Figure(line)
     figure.update_layout(
@@ -80,7 +82,7 @@ def _line_over(ranked: pd.DataFrame, param: str, metric: str, beside: str) -> go
         showlegend=False,
         margin={"l": 64, "r": 12, "t": 12, "b": 56},
         xaxis={"type": "category", "nticks": 24, "title": {"text": param}},
-        yaxis={"title": {"text": _words(metric)}},
+        yaxis={"title": {"text": _words(metric)}, "tickformat": _ticks(metric)},
     )
     return figure
 
@@ -104,11 +106,16 @@ def _heat_map(
         zmax=high,
         customdata=texts.to_numpy(),
         colorscale=_FALLING_TO_RISING if diverging else "Viridis",
-        colorbar={"thickness": 14},
+        colorbar={
+            # below the cells: beside them it is cut off on a phone
+            **{"orientation": "h", "thickness": 12, "yref": "container", "y": 0.0, "yanchor": "bottom", "ypad": 4},
+            **{"tickformat": _ticks(metric), "nticks": 6},
+        },
         hoverongaps=False,
         visible=visible,
         hovertemplate=(
-            f"{across} %{{x}}<br>{up} %{{y}}<br>{_words(metric)} %{{z:.4~g}}<br>%{{customdata}}<extra></extra>"
+            f"{across} %{{x}}<br>{up} %{{y}}<br>"
+            f"{_words(metric)} %{{z:{_hover(metric)}}}<br>%{{customdata}}<extra></extra>"
         ),
     )
 
@@ -147,9 +154,19 @@ def _menu(pairs: list[tuple[str, str]]) -> dict[str, Any]:
         "xanchor": "left",
         "y": 1.0,
         "yanchor": "bottom",
-        "pad": {"b": 10},
+        "pad": {"b": 10, "l": 8 - _LEFT},  # from the edge of the chart: names are long and a phone is narrow
+        "font": {"size": 11},
         "bgcolor": "rgba(128, 128, 128, 0.15)",
     }
+
+
+def _ticks(metric: str) -> str | None:
+    """Return how a metric is written along an axis, None as the chart likes."""
+    return ",.2~%" if metric in PERCENTAGES else None
+
+
+def _hover(metric: str) -> str:
+    return ",.2%" if metric in PERCENTAGES else ".4~g"
 
 
 def _words(name: str) -> str:

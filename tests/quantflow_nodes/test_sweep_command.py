@@ -55,9 +55,14 @@ def folder(tmp_path: Path, command_env: dict[str, str], monkeypatch: pytest.Monk
 
 def shown(*arguments: str) -> str:
     """What the command prints, run in this process."""
+    return shown_and_told(*arguments)[0]
+
+
+def shown_and_told(*arguments: str) -> tuple[str, str]:
+    """What the command prints, and what it says on standard error."""
     ended = CliRunner().invoke(app, ["walk.yaml", "--workers", "1", *GRID, "--walk-forward", "12h:6h", *arguments])
     assert ended.exit_code == 0, ended.output
-    return ended.stdout
+    return ended.stdout, ended.stderr
 
 
 def test_a_sweep_shows_its_best_sets_and_writes_files(folder: Path, db: Store) -> None:
@@ -72,18 +77,33 @@ def test_a_sweep_shows_its_best_sets_and_writes_files(folder: Path, db: Store) -
     assert len(pd.read_parquet(folder / "a[b]" / "walk_forward.parquet")) == 6
     page = (folder / "a[b]" / "report.html").read_text()
     assert page.startswith("<!doctype html>")
+    for fact in ("<dt>Symbols</dt><dd>BINANCE:BTCUSDT</dd>", "<dt>Costs</dt><dd>fee 10 bps, slippage 0 bps</dd>"):
+        assert fact in page
     assert "default-src 'none'" in page
     assert db[SIGNALS].count_documents({}) == 0
 
 
 def test_json_is_one_object(folder: Path) -> None:
     """With the ten best sets and the splits; nothing else on standard output."""
-    found = json.loads(shown("--metric", "calmar", "--no-report", "--json", "--out", "here"))
+    text, told = shown_and_told("--metric", "calmar", "--no-report", "--json", "--out", "here", "--random", "20")
+    found = json.loads(text)
+    assert "--random 20: the grid has only 9 sets" in told
     assert (found["sets"], found["computed"], found["metric"], len(found["splits"])) == (9, 63, "calmar", 6)
     assert found["files"] == ["here/results.parquet", "here/walk_forward.parquet"]
-    best = [row["calmar"] for row in found["best"]]
+    assert all(row["calmar"] < 0 for row in found["best"])  # fees ruin a walk: losers are ranked by cagr
+    best = [row["cagr"] for row in found["best"]]
     assert best == sorted(best, reverse=True)
     assert set(found["out_of_sample"]) >= {"total_return", "sharpe", "probabilistic_sharpe"}
+
+
+def test_files_side_by_side_are_of_one_sweep(folder: Path) -> None:
+    """What the second sweep does not write is gone; what no sweep writes stays."""
+    shown("--out", "here")
+    (folder / "here" / "notes.txt").write_text("mine")
+    again = ["walk.yaml", "--workers", "1", "--grid", "momentum.lookback_bars=20,40", "--no-report", "--out", "here"]
+    assert CliRunner().invoke(app, again).exit_code == 0
+    assert sorted(path.name for path in (folder / "here").iterdir()) == ["notes.txt", "results.parquet"]
+    assert len(pd.read_parquet(folder / "here" / "results.parquet")) == 2
 
 
 @pytest.mark.parametrize(
@@ -93,6 +113,7 @@ def test_json_is_one_object(folder: Path) -> None:
         ([*GRID, "--anchored"], "Give --walk-forward too"),
         ([*GRID, "--workers", "2", "--dask", "tcp://127.0.0.1:1"], "Give one of them"),
         ([], "at least one --grid"),
+        ([*GRID, "--set", "momentum.lookback_bars=5"], "--grid and --set both name momentum.lookback_bars"),
         ([*GRID, "--metric", "luck"], "takes one of sharpe"),
     ],
 )

@@ -41,6 +41,12 @@ def test_values_are_exact_and_of_their_type(text: str, values: tuple[object, ...
         ("m.lookback_bars=1:5:-1", "a step from 1 towards 5 was needed, found -1"),
         ("m.lookback_bars=0:1:1e-9", "at most 250,000 values"),
         ("m.lookback_bars=[1, 2", "no valid YAML"),
+        ("m.lookback_bars=30:240", "a range is start:stop:step, three numbers such as 30:240:30; found 30:240"),
+        ("p.enter_above=1:2", "a range is start:stop:step"),
+        ("m.lookback_bars=1:2:3:4", "a range is start:stop:step"),
+        ("p.enter_above=0,.nan", "found NaN"),
+        ("p.enter_above=.inf", "found infinity"),
+        ("b.symbols=[[-.inf]]", "found -infinity"),
     ],
 )
 def test_what_is_no_axis_is_a_sentence(text: str, said: str) -> None:

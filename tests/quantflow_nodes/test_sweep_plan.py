@@ -50,6 +50,15 @@ def test_all_mistakes_of_all_sets_are_told_at_once() -> None:
     assert "(6 sets)" in said
 
 
+def test_what_was_meant_as_whole_numbers_or_a_range_is_told() -> None:
+    """The sentence of the node says what it needs; one more says how the text was read."""
+    for text in ("1.5:3:0.5", "10.0,20.0"):
+        assert "a whole number is written without a point" in refusal(walk(), f"momentum.lookback_bars={text}")
+    assert "This was read as text." in refusal(walk(), "momentum.lookback_bars=a:b:c")
+    said = refusal(walk(), "momentum.lookback_bars=0,30", "position.enter_above=-1.0")
+    assert "read as" not in said
+
+
 def test_a_node_that_is_not_there_is_named() -> None:
     """The sentence says which there are."""
     assert "there is no node mom. The graph has bars, momentum" in refusal(walk(), "mom.lookback_bars=1,2")

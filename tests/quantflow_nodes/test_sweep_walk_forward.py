@@ -131,6 +131,15 @@ def test_the_bars_of_a_walk_forward_are_the_same_for_all_sets(walk: Store, walk_
         swept(walk_settings, ["bars.end=2022-01-02,2022-01-03"], walk_forward="12h:6h")
 
 
+def test_more_backtests_than_can_be_meant_are_refused(walk: Store, walk_settings: Settings) -> None:
+    """2:1 of 2,880 bars are 2,878 splits: 91 sets in those and in all bars, and a test each, 91 * 2,879 + 2,878."""
+    with pytest.raises(InputError, match=r"found 264,867: 91 sets in 2,878 splits .* are bars; 7d:1d are days"):
+        swept(walk_settings, ["momentum.lookback_bars=20:200:2"], walk_forward="2:1")
+    with pytest.raises(InputError, match=r"2,878 splits of the walk-forward 2m:1m\. Lengthen its windows"):
+        swept(walk_settings, ["momentum.lookback_bars=20:200:2"], walk_forward="2m:1m")
+    assert walk["sweep_results"].count_documents({}) == 0
+
+
 def test_a_table_without_times_is_refused(walk: Store, walk_settings: Settings) -> None:
     """Nobody can tell which of its rows are known in a window; over all bars it may be used."""
     replaced = {

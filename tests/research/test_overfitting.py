@@ -41,7 +41,7 @@ def test_normal_returns_follow_the_textbook():
 
 
 def test_one_trial_is_not_deflated():
-    """It was not chosen among others: its bar is 0."""
+    """It is the best of itself: its bar is 0."""
     assert expected_maximum_sharpe(1, math.nan) == 0.0
     one = deflate_sharpes(np.array([0.1]), np.array([100]), np.array([0.0]), np.array([3.0]))
     assert one.deflated[0] == probabilistic_sharpe(0.1, 0.0, 100, 0.0, 3.0)
@@ -101,3 +101,23 @@ def test_the_best_of_a_thousand_worthless_strategies_does_not_pass():
     assert sharpe[best] * math.sqrt(365) > 2
     assert probabilistic_sharpe(sharpe[best], 0.0, 365, skewness[best], kurtosis[best]) > 0.99
     assert deflate_sharpes(sharpe, count, skewness, kurtosis).deflated[best] < 0.8
+
+
+def test_worthless_trials_differ_by_luck_alone():
+    """A thousand of a month of minutes: what their spread gives is what 1 / (T - 1) alone gives, and within 10 %."""
+    count = 40_320
+    sharpe = np.random.default_rng(5).normal(0.0, 1 / math.sqrt(count - 1), 1_000)
+    found = deflate_sharpes(sharpe, np.full(1_000, count), np.zeros(1_000), np.full(1_000, 3.0))
+    assert found.luck_maximum == pytest.approx(expected_maximum_sharpe(1_000, 1 / (count - 1)))
+    assert found.expected_maximum == pytest.approx(found.luck_maximum, rel=0.1)
+    assert not found.differs_by_more_than_luck
+
+
+def test_ruined_trials_differ_by_more_than_luck():
+    """Eight ruined sets beside forty that are not: the bar of the paper is several times that of luck."""
+    count = 40_320
+    sharpe = np.random.default_rng(5).normal(0.0, 1 / math.sqrt(count - 1), 48)
+    sharpe[:8] = -0.06
+    found = deflate_sharpes(sharpe, np.full(48, count), np.zeros(48), np.full(48, 3.0))
+    assert found.expected_maximum > 3 * found.luck_maximum
+    assert found.differs_by_more_than_luck

@@ -79,6 +79,26 @@ def test_one_parameter_is_a_line(ranked):
     assert (list(line.x), list(line.y)) == (["1", "2"], [8.0, 7.0])
 
 
+def test_percentages_are_shown_in_percent(ranked):
+    """At the colour bar, the axis and the cell; a ratio is a plain number."""
+    share = ranked.rename(columns={"sharpe": "max_drawdown"})
+    heat = surface_figure(share, ["n.a", "n.b"], "max_drawdown", "deflated_sharpe").data[0]
+    assert heat.colorbar.tickformat == ",.2~%"
+    assert "max drawdown %{z:,.2%}<br>" in heat.hovertemplate
+    line = surface_figure(share.drop_duplicates("n.a"), ["n.a"], "max_drawdown", "deflated_sharpe")
+    assert line.layout.yaxis.tickformat == ",.2~%"
+    assert "%{y:,.2%}" in line.data[0].hovertemplate
+    plain = surface_figure(ranked, ["n.a", "n.b"], "sharpe", "deflated_sharpe").data[0]
+    assert plain.colorbar.tickformat is None
+
+
+def test_the_chart_fits_a_phone(ranked):
+    """The colours lie below the cells, and the menu begins at the edge of the chart: nothing is cut off."""
+    figure = surface_figure(ranked, ["n.a", "n.b", "n.c"], "sharpe", "deflated_sharpe")
+    assert figure.data[0].colorbar.orientation == "h"
+    assert 0 <= figure.layout.margin.l + figure.layout.updatemenus[0].pad.l < 20
+
+
 def test_the_page_loads_nothing_and_escapes_all(ranked):
     """Plotly is inside, the policy forbids to load, text stays text."""
     text = page(ranked, ["n.a", "n.b"]).replace(plotly.offline.get_plotlyjs(), "")
