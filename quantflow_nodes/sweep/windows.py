@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from quantflow_nodes.ports import SymbolFrame
-from quantflow_nodes.sweep.grid import MOST_SETS, counted
+from quantflow_nodes.sweep.grid import counted
 from research.bars import Ints
 from schemas.errors import InputError
 from schemas.timeframes import Timeframe
 
 ALL = "all"
+MOST_SPLITS = 10_000
+MOST_BACKTESTS = 2_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -152,16 +154,20 @@ def check_backtests(sets: int, walk_forward: WalkForward | None, splits: Sequenc
     Raises
     ------
     InputError
-        Where all sets in all windows, and the tests, are more than `MOST_SETS` backtests.
+        Where there are more than `MOST_SPLITS`, or all sets in all windows, and the tests, are more than
+        `MOST_BACKTESTS`.
     """
+    if walk_forward is None:
+        return
     count = sets * (1 + len({split.train for split in splits})) + len(splits)
-    if walk_forward is not None and count > MOST_SETS:
-        hint = " Lengths without a unit are bars; 7d:1d are days and 12h:6h hours." if walk_forward.in_bars else ""
-        raise InputError(
-            f"A sweep takes at most {MOST_SETS:,} backtests, found {count:,}: {counted(sets, 'set')} in "
-            f"{counted(len(splits), 'split')} of the walk-forward {walk_forward.text}.{hint} Lengthen its windows or "
-            "its step, or take fewer sets."
-        )
+    if len(splits) <= MOST_SPLITS and count <= MOST_BACKTESTS:
+        return
+    hint = " Lengths without a unit are bars; 7d:1d are days and 12h:6h hours." if walk_forward.in_bars else ""
+    raise InputError(
+        f"A walk-forward takes at most {MOST_SPLITS:,} splits and {MOST_BACKTESTS:,} backtests, found "
+        f"{counted(len(splits), 'split')} and {count:,} backtests: {counted(sets, 'set')} in the windows of "
+        f"{walk_forward.text}.{hint} Lengthen its windows or its step, or take fewer sets."
+    )
 
 
 def rows_until(frame: SymbolFrame, end_ms: int) -> SymbolFrame:

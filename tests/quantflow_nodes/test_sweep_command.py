@@ -125,6 +125,13 @@ def test_a_mistake_is_a_sentence(tmp_path: Path, arguments: list[str], said: str
         CliRunner().invoke(app, [str(path), *arguments], catch_exceptions=False)
 
 
+def test_a_metric_is_completed_in_the_shell() -> None:
+    """Typer asks the option for what it may be."""
+    words = {"_QUANTFLOW_COMPLETE": "complete_bash", "COMP_WORDS": "quantflow sweep --metric c", "COMP_CWORD": "3"}
+    ended = subprocess.run([QUANTFLOW], env={**os.environ, **words}, capture_output=True, text=True, check=False)
+    assert ended.stdout.split() == ["calmar", "cagr"]
+
+
 def ended_by(end: int, db: Store, *options: str) -> tuple[int | None, str]:
     """Run the slow sweep until it has stored something more, and end it; its exit code, and what it said."""
     before = set(db[SWEEP_RESULTS].distinct("_id"))

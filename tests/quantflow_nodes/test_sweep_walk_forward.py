@@ -132,11 +132,12 @@ def test_the_bars_of_a_walk_forward_are_the_same_for_all_sets(walk: Store, walk_
 
 
 def test_more_backtests_than_can_be_meant_are_refused(walk: Store, walk_settings: Settings) -> None:
-    """2:1 of 2,880 bars are 2,878 splits: 91 sets in those and in all bars, and a test each, 91 * 2,879 + 2,878."""
-    with pytest.raises(InputError, match=r"found 264,867: 91 sets in 2,878 splits .* are bars; 7d:1d are days"):
-        swept(walk_settings, ["momentum.lookback_bars=20:200:2"], walk_forward="2:1")
-    with pytest.raises(InputError, match=r"2,878 splits of the walk-forward 2m:1m\. Lengthen its windows"):
-        swept(walk_settings, ["momentum.lookback_bars=20:200:2"], walk_forward="2m:1m")
+    """2:1 of 2,880 bars are 2,878 splits: 781 sets in those and in all bars, and a test each, 781 * 2,879 + 2,878."""
+    grid = ["momentum.lookback_bars=20:800:1"]
+    with pytest.raises(InputError, match=r"found 2,878 splits and 2,251,377 backtests: 781 sets .* are bars; 7d:1d"):
+        swept(walk_settings, grid, walk_forward="2:1")
+    with pytest.raises(InputError, match=r"781 sets in the windows of 2m:1m\. Lengthen its windows"):
+        swept(walk_settings, grid, walk_forward="2m:1m")
     assert walk["sweep_results"].count_documents({}) == 0
 
 

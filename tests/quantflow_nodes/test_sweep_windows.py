@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from quantflow_nodes.sweep.windows import Split, Window, parse_walk_forward
+from quantflow_nodes.sweep.windows import Split, Window, check_backtests, parse_walk_forward
 from schemas.errors import InputError
 
 MINUTE = 60_000
@@ -58,3 +58,11 @@ def test_no_bar_is_tested_twice() -> None:
 def test_a_window_is_written_as_times() -> None:
     """So that equal windows of different walk-forwards are one."""
     assert str(Window(0, 90 * MINUTE)) == "1970-01-01T00:00Z/1970-01-01T01:30Z"
+
+
+def test_more_splits_than_can_be_meant_are_refused() -> None:
+    """However few the sets: ten years of days are 3,650, and a misspelt unit is many more."""
+    split, walk_forward = Split(Window(0, 1), Window(1, 2)), parse_walk_forward("2:1")
+    check_backtests(1, walk_forward, [split] * 10_000)
+    with pytest.raises(InputError, match="at most 10,000 splits and 2,000,000 backtests, found 10,001 splits"):
+        check_backtests(1, walk_forward, [split] * 10_001)
